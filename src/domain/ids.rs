@@ -1,0 +1,75 @@
+//! Identifiers that we mint.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// One accepted request, from admission to its terminal event. The same id names the hold, the receipt and, for
+/// background work, the job. Time-ordered, with 74 random bits, so that it can't be guessed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RunId(Uuid);
+
+impl RunId {
+    pub fn mint() -> Self {
+        RunId(Uuid::now_v7())
+    }
+
+    /// Reads the `run_…` form; anything else is not one of our ids.
+    pub fn parse(text: &str) -> Option<Self> {
+        let hex = text.strip_prefix("run_")?;
+        if hex.len() != 32 {
+            return None;
+        }
+        Uuid::try_parse(hex).ok().map(RunId)
+    }
+
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        RunId(Uuid::from_bytes(bytes))
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "run_{}", self.0.simple())
+    }
+}
+
+impl fmt::Debug for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl From<RunId> for String {
+    fn from(id: RunId) -> String {
+        id.to_string()
+    }
+}
+
+impl TryFrom<String> for RunId {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        RunId::parse(&text).ok_or("not a run id")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_survives_its_text_form_and_nothing_else_parses() {
+        let id = RunId::mint();
+        assert_eq!(RunId::parse(&id.to_string()), Some(id));
+        for wrong in ["", "run_", "run_xyz", "0190c0de-0000-7000-8000-000000000000"] {
+            assert_eq!(RunId::parse(wrong), None);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The record of a run: what its receipt, its log line and its metrics are made from.
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::RunId;
+use super::limit::LimitView;
+use super::money::NanoUsd;
+use super::usage::Usage;
+
+/// Version of the stored shape. Two neighbouring releases must be able to read each other's records.
+pub const RECORD_VERSION: u16 = 1;
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Ok,
+    Error,
+    ClientGone,
+    CutAtHold,
+    Refused,
+}
+
+impl Outcome {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Ok => "ok",
+            Outcome::Error => "error",
+            Outcome::ClientGone => "client_gone",
+            Outcome::CutAtHold => "cut_at_hold",
+            Outcome::Refused => "refused",
+        }
+    }
+}
+
+/// One call to one target inside a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AttemptRecord {
+    /// `provider/model`.
+    pub target: String,
+    /// HTTP status, when there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// What failed, in a word or the provider's code; none = it answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Category the `errors` policy gave it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
+    /// Milliseconds waited before this attempt.
+    pub wait_ms: u64,
+    pub usage: Usage,
+    /// Pico-dollars; a run is rounded up once, as a whole.
+    pub cost_pico: u64,
+    /// The usage is our own count, not the provider's.
+    pub estimated: bool,
+}
+
+/// The whole run. Holds no prompt and no answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    pub version: u16,
+    pub id: RunId,
+    pub request_id: String,
+    pub key: String,
+    pub team: String,
+    pub user: String,
+    pub dialect: String,
+    pub stream: bool,
+    /// Config generation that the whole run saw.
+    pub generation: u64,
+    pub tier: String,
+    /// Why this tier: `asked`, `default`, `alias`, `policy`, `direct`.
+    pub tier_cause: String,
+    /// Target that answered, or the last one tried; empty before any attempt.
+    pub target: String,
+    /// HTTP status the client got (499 when it left first).
+    pub status: u16,
+    pub outcome: Outcome,
+    /// Error code the client got, when it got one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
+    pub attempts: Vec<AttemptRecord>,
+    pub limits: Vec<LimitView>,
+    pub estimate: NanoUsd,
+    pub hold: NanoUsd,
+    pub price: NanoUsd,
+    /// Version of the price book in force.
+    pub price_book: String,
+    pub usage: Usage,
+    /// At least one part of `usage` is our own count.
+    pub counted: bool,
+    /// Unix milliseconds.
+    pub started_ms: u64,
+    pub total_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_content_ms: Option<u64>,
+}

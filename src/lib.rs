@@ -1,0 +1,14 @@
+//! Headgate: a config-driven gateway for language models.
+//!
+//! Rooms by floor; imports point down only (`tests/it/floors.rs` checks every path):
+//!
+//! ```text
+//! roof    main, cli, app                        arguments; the composition root
+//! doors   server, admin, workers, simulator     bytes in, bytes out
+//! hall    pipeline                              admit -> route -> reserve -> attempt -> settle
+//! shops   dialects, providers, policy, ledger, targets, runs    strangers to one another
+//! pipes   config, store, egress, luau, pricing
+//! ground  domain, telemetry                     values, errors, metric names; no I/O
+//! ```
+
+pub mod domain;
