@@ -11,4 +11,6 @@
 //! ground  domain, telemetry                     values, errors, metric names; no I/O
 //! ```
 
+pub mod config;
 pub mod domain;
+pub mod pricing;

@@ -1,6 +1,8 @@
 //! The one internal chat language. Every client dialect and every provider format translates to and from it, so N
 //! dialects and M providers need N + M codecs. Unknown fields travel in `extra`.
 
+use std::ops::Range;
+
 use serde_json::{Map, Value};
 
 use super::usage::Usage;
@@ -11,6 +13,17 @@ use super::usage::Usage;
 pub enum Wire {
     OpenAiChat,
     AnthropicMessages,
+}
+
+/// Where the fields that the gateway owns have their values in a client's body, as byte spans. A field given as null
+/// has a span too.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnedFields {
+    pub model: Option<Range<usize>>,
+    pub max_tokens: Option<Range<usize>>,
+    pub max_completion_tokens: Option<Range<usize>>,
+    pub stream: Option<Range<usize>>,
+    pub stream_options: Option<Range<usize>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,6 +142,18 @@ pub struct ChatReply {
     pub finish: Option<Finish>,
     /// None when the provider reported no usage that can be read.
     pub usage: Option<Usage>,
+}
+
+impl ChatReply {
+    /// Bytes of model output, for our own count when the provider reports no usage.
+    pub fn output_bytes(&self) -> usize {
+        let parts = self.parts.iter().map(|part| match part {
+            Part::Text(text) | Part::Reasoning { text, .. } => text.len(),
+            Part::ToolCall { name, arguments, .. } => name.len() + arguments.len(),
+            Part::Image(_) | Part::File { .. } | Part::ToolResult { .. } => 0,
+        });
+        parts.sum::<usize>() + self.refusal.as_ref().map_or(0, String::len)
+    }
 }
 
 /// An error that arrived inside a 200 answer or an SSE stream.

@@ -25,6 +25,17 @@ impl Usage {
     pub fn total_input(&self) -> u64 {
         self.input.saturating_add(self.cache_read).saturating_add(self.cache_write).saturating_add(self.cache_write_1h)
     }
+
+    /// Both together, for a run of several attempts.
+    pub fn plus(&self, other: &Usage) -> Usage {
+        Usage {
+            input: self.input.saturating_add(other.input),
+            cache_read: self.cache_read.saturating_add(other.cache_read),
+            cache_write: self.cache_write.saturating_add(other.cache_write),
+            cache_write_1h: self.cache_write_1h.saturating_add(other.cache_write_1h),
+            output: self.output.saturating_add(other.output),
+        }
+    }
 }
 
 /// Price of one model, in pico-dollars per token. Where a rate depends on the length of the context this is the
@@ -50,9 +61,10 @@ impl Price {
     }
 
     /// The most that a call with `input_tokens` and at most `output_tokens` can cost: the input at the dearest of
-    /// its rates, since a provider may book it as a cache write.
+    /// its rates, since a provider may book it as a cache write. The one-hour lifetime is left out: nothing is
+    /// written for so long unless the request asks for it.
     pub fn worst(&self, input_tokens: u64, output_tokens: u64) -> u128 {
-        let dearest = self.input.max(self.cache_read).max(self.cache_write).max(self.cache_write_1h);
+        let dearest = self.input.max(self.cache_read).max(self.cache_write);
         u128::from(input_tokens) * u128::from(dearest.get()) + u128::from(output_tokens) * u128::from(self.output.get())
     }
 }

@@ -1,0 +1,171 @@
+//! The config in force, defaults and overrides included, as YAML in the shape of `config.yaml`.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::parsed::{
+    Aim, Config, Durability, Key, OverCap, Provider, Server, SqliteSync, StoreAt, Tier, Timeouts, UserFrom,
+};
+use super::secret::Secret;
+use super::units::{print_duration, print_size};
+use crate::domain::limit::{Limit, Quota};
+use crate::domain::money::NanoUsd;
+use crate::domain::usage::Price;
+
+impl Config {
+    /// What this config means in full. Secrets are `***`.
+    pub fn effective_yaml(&self) -> String {
+        let named =
+            |items: Vec<(&str, Value)>| items.into_iter().map(|(k, v)| (k.to_owned(), v)).collect::<Map<_, _>>();
+        let mut prices: Vec<_> = self.prices.iter().map(|(name, price)| (name.as_str(), prices(price))).collect();
+        prices.sort_by_key(|(name, _)| *name);
+        let mut aliases: Vec<_> = self.aliases.iter().map(|(name, aim)| (name.as_str(), self.aim(aim))).collect();
+        aliases.sort_by_key(|(name, _)| *name);
+        let document = json!({
+            "server": server(&self.server),
+            "store": match &self.store {
+                StoreAt::Sqlite { path, .. } => format!("sqlite:{}", path.display()),
+                StoreAt::Redis { .. } => STARS.to_owned(),
+            },
+            "store_sync": match self.store {
+                StoreAt::Sqlite { sync: SqliteSync::Normal, .. } => Some("normal"),
+                StoreAt::Sqlite { sync: SqliteSync::Full, .. } => Some("full"),
+                StoreAt::Redis { .. } => None,
+            },
+            "store_durability": match self.store {
+                StoreAt::Redis { durability: Durability::Strict, .. } => Some("strict"),
+                StoreAt::Redis { durability: Durability::Relaxed, .. } => Some("relaxed"),
+                StoreAt::Sqlite { .. } => None,
+            },
+            "policies": {
+                "admission": self.policies.admission,
+                "errors": self.policies.errors,
+                "tiers": self.policies.tiers,
+            },
+            "keys": self.keys.iter().map(|entry| self.key(entry)).collect::<Vec<_>>(),
+            "providers": named(self.providers.iter().map(|p| (&*p.name, provider(p))).collect()),
+            "default_tier": &*self.tier(self.default_tier).name,
+            "tiers": named(self.tiers.iter().map(|t| (&*t.name, tier(t))).collect()),
+            "aliases": named(aliases),
+            "prices": named(prices),
+            "limits": limits(&self.limits),
+            "request": {
+                "cost_cap_usd": self.request.cost_cap.map(|usd| usd.to_string()),
+                "over_cap": match self.request.over_cap { OverCap::Deny => "deny", OverCap::Clamp => "clamp" },
+                "max_tokens": self.request.max_tokens,
+            },
+            "timeouts": timeouts(&self.timeouts),
+            "retry": { "attempts": self.retry.attempts, "max_wait": print_duration(self.retry.max_wait) },
+            "breaker": { "errors": self.breaker.errors, "open": print_duration(self.breaker.open) },
+        });
+        serde_yaml::to_string(&without_nulls(document)).unwrap_or_else(|error| format!("# can't be printed: {error}\n"))
+    }
+
+    fn aim(&self, aim: &Aim) -> Value {
+        match aim {
+            Aim::Tier(id) => json!(self.tier(*id).name),
+            Aim::Target(target) => json!(target.name),
+        }
+    }
+
+    fn key(&self, key: &Key) -> Value {
+        json!({
+            "name": key.name,
+            "sha256": key.sha256.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
+            "team": Some(&key.team).filter(|team| !team.is_empty()),
+            "user_from": match key.user_from { UserFrom::None => "none", UserFrom::Header => "header" },
+            "tiers": key.tiers.as_ref().map(|ids| ids.iter().map(|id| json!(self.tier(*id).name)).collect::<Vec<_>>()),
+            "models": key.models,
+            "cors": key.cors,
+            "limits": limits(key.limits.get(self.limits.len()..).unwrap_or_default()),
+        })
+    }
+}
+
+const STARS: &str = "***";
+
+fn stars(secret: &Option<Secret>) -> Option<&'static str> {
+    secret.as_ref().map(|_| STARS)
+}
+
+fn server(server: &Server) -> Value {
+    json!({
+        "listen": server.listen,
+        "admin_listen": server.admin_listen,
+        "admin_token": stars(&server.admin_token),
+        "max_body": print_size(server.max_body_bytes),
+        "drain": print_duration(server.drain),
+        "threads": server.threads,
+        "hosts": server.hosts,
+    })
+}
+
+fn provider(provider: &Provider) -> Value {
+    json!({
+        "kind": provider.kind,
+        "base_url": provider.base_url,
+        "api_key": stars(&provider.api_key),
+        "max_tokens_field": provider.max_tokens_field,
+    })
+}
+
+fn tier(tier: &Tier) -> Value {
+    let mut names = tier.targets.iter().map(|target| &target.name);
+    json!({
+        "primary": names.next(),
+        "fallback": names.collect::<Vec<_>>(),
+        "max_tokens": tier.max_tokens,
+        "cost_cap_usd": tier.cost_cap.map(|usd| usd.to_string()),
+    })
+}
+
+fn prices(price: &Price) -> Value {
+    json!({
+        "input": price.input.to_string(),
+        "output": price.output.to_string(),
+        "cache_read": price.cache_read.to_string(),
+        "cache_write": price.cache_write.to_string(),
+        "cache_write_1h": price.cache_write_1h.to_string(),
+    })
+}
+
+fn limits(limits: &[Limit]) -> Value {
+    let print = |limit: &Limit| match limit.quota {
+        Quota::UsdPerDay { max_nano } => {
+            let usd = NanoUsd::new(max_nano).to_string();
+            json!({ "scope": limit.scope, "usd": usd, "per": "day" })
+        }
+        Quota::Requests { max, window_ms } => {
+            let per = print_duration(Duration::from_millis(window_ms));
+            json!({ "scope": limit.scope, "requests": max, "per": per })
+        }
+    };
+    limits.iter().map(print).collect()
+}
+
+fn timeouts(timeouts: &Timeouts) -> Value {
+    json!({
+        "connect": print_duration(timeouts.connect),
+        "headers": print_duration(timeouts.headers),
+        "first_content": print_duration(timeouts.first_content),
+        "idle": print_duration(timeouts.idle),
+        "total": print_duration(timeouts.total),
+        "head_hold": print_duration(timeouts.head_hold),
+        "keep_alive": print_duration(timeouts.keep_alive),
+        "write": print_duration(timeouts.write),
+        "client_headers": print_duration(timeouts.client_headers),
+        "client_body": print_duration(timeouts.client_body),
+        "client_idle": print_duration(timeouts.client_idle),
+    })
+}
+
+/// A setting that is not set is left out, as in a file.
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            map.into_iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k, without_nulls(v))).collect()
+        }
+        other => other,
+    }
+}

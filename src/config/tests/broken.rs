@@ -1,0 +1,307 @@
+use insta::assert_snapshot;
+
+use super::{SMALL, complaint, read_with};
+
+#[test]
+fn an_unknown_key_is_named_with_the_nearest_known_one() {
+    let text = format!(
+        "{SMALL}  hard: {{ primary: one/large, fallbak: one/small }}\ntimeout: {{ connect: 3s }}\nbackground: {{}}\n"
+    );
+    assert_snapshot!(complaint(&text), @r#"
+    config.yaml:6:31: tiers.hard.fallbak: unknown key; did you mean "fallback"?
+    config.yaml:7:1: timeout: unknown key; did you mean "timeouts"?
+    config.yaml:8:1: background: unknown key; known: server, store, store_sync, store_durability, policies, keys, providers, default_tier, tiers, aliases, prices, limits, request, timeouts, retry, breaker
+    3 problems in the config
+    "#);
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_told_what_it_should_be() {
+    let text = format!(
+        "{SMALL}server: [8080]\nrequest: {{ max_tokens: many, over_cap: [deny] }}\nlimits: {{ usd: 5 }}\nretry: {{ attempts: 3.5 }}\n"
+    );
+    assert_snapshot!(complaint(&text), @r#"
+    config.yaml:6:9: server: must be a map of keys: { key: value }, or indented lines `key: value`
+    config.yaml:7:24: request.max_tokens: "many" is not a whole number from 1 to 10000000
+    config.yaml:7:40: request.over_cap: must be a single value, not a list
+    config.yaml:8:9: limits: must be a list: [a, b], or lines that start with `- `
+    config.yaml:9:20: retry.attempts: "3.5" is not a whole number from 1 to 10
+    5 problems in the config
+    "#);
+}
+
+#[test]
+fn a_number_without_a_unit_is_told_which_units_exist() {
+    let text =
+        format!("{SMALL}timeouts: {{ connect: 3, idle: 30 seconds, total: 0s }}\nserver: {{ max_body: 32MB }}\n");
+    assert_snapshot!(complaint(&text), @r#"
+    config.yaml:6:22: timeouts.connect: "3" has no unit; write it with one, such as 3s (units: ms, s, m, h, d)
+    config.yaml:6:31: timeouts.idle: "30 seconds" has an unknown unit; write a whole number and a unit, such as 3s (units: ms, s, m, h, d)
+    config.yaml:6:50: timeouts.total: must be longer than 0
+    config.yaml:7:21: server.max_body: "32MB" has an unknown unit; write a whole number and a unit, such as 32MiB (units: KiB, MiB, GiB, B)
+    4 problems in the config
+    "#);
+}
+
+#[test]
+fn a_target_of_an_unknown_provider_gets_the_nearest_name() {
+    let text = "\
+providers:
+  anthropic: { kind: alpha }
+default_tier: complx
+tiers:
+  complex: { primary: anthropic/large, fallback: [antropic/large, anthropic/large, large] }
+aliases: { old: simpel, complex: complex }
+";
+    assert_snapshot!(complaint(text), @r#"
+    config.yaml:3:15: default_tier: no tier is named "complx"; did you mean "complex"?
+    config.yaml:5:51: tiers.complex.fallback[0]: no provider is named "antropic"; did you mean "anthropic"?
+    config.yaml:5:67: tiers.complex.fallback[1]: "anthropic/large" is already a target of this tier; name another one
+    config.yaml:5:84: tiers.complex.fallback[2]: "large" names no model; write provider/model
+    config.yaml:6:17: aliases.old: no tier is named "simpel"; known: complex
+    config.yaml:6:25: aliases.complex: "complex" is already a tier; an alias needs a name of its own
+    6 problems in the config
+    "#);
+}
+
+#[test]
+fn an_unknown_provider_kind_gets_the_nearest_one() {
+    let text = SMALL
+        .replace("{ kind: alpha }", "{ kind: aplha }")
+        .replace("default", "  two: { kind: zzz }\n  three: { kind: beta }\ndefault");
+    assert_snapshot!(complaint(&text), @r#"
+    config.yaml:2:16: providers.one.kind: no provider kind is named "aplha"; did you mean "alpha"?
+    config.yaml:3:16: providers.two.kind: no provider kind is named "zzz"; known: alpha, beta
+    config.yaml:4:3: providers.three.base_url: is missing; write the server's, such as http://127.0.0.1:11434/v1
+    3 problems in the config
+    "#);
+}
+
+#[test]
+fn what_is_missing_is_named_together_with_what_to_write() {
+    assert_snapshot!(complaint("tiers:\n  simple: { max_tokens: 5 }\nkeys: [{ team: a }]\nlimits: [{ usd: 5 }]\n"), @r#"
+    config.yaml:2:3: tiers.simple.primary: is missing; write the target that answers first: provider/model
+    config.yaml:3:8: keys[0].name: is missing; give the key a name for logs and limits
+    config.yaml:3:8: keys[0].sha256: is missing; write the SHA-256 of the key: printf %s "$KEY" | sha256sum
+    config.yaml:4:10: limits[0].scope: is missing; say whose use is counted: user, key, team or global
+    config.yaml:4:10: limits[0].per: is missing; write per: day
+    config.yaml: providers: is missing; name at least one account, such as main: { kind: alpha }
+    config.yaml: default_tier: is missing; name the tier for requests that ask for no model
+    7 problems in the config
+    "#);
+}
+
+#[test]
+fn a_key_given_twice_is_refused_where_it_stands_again() {
+    assert_snapshot!(complaint(&format!("{SMALL}  simple: {{ primary: one/large }}\ndefault_tier: simple\n")), @r#"
+    config.yaml:6:3: tiers.simple: this key is given twice; keep one of them
+    config.yaml:7:1: default_tier: this key is given twice; keep one of them
+    2 problems in the config
+    "#);
+}
+
+#[test]
+fn broken_yaml_is_shown_at_its_line() {
+    assert_snapshot!(complaint(&SMALL.replace("{ kind: alpha }", "{ kind: alpha")), @r#"
+    config.yaml:3:13: not valid YAML: while parsing a flow mapping, did not find expected ',' or '}'; check brackets, quotes and indentation here and on the line above
+    1 problem in the config
+    "#);
+    assert_snapshot!(complaint(&format!("{SMALL}---\na: 1\n")), @r#"
+    config.yaml:7:1: a config is one YAML document; remove this `---` and what follows
+    1 problem in the config
+    "#);
+    assert_snapshot!(complaint(&format!("{SMALL}store: *missing\n")), @r#"
+    config.yaml:6:8: this alias (`*name`) has no anchor (`&name`); define it above, or put quotes around the text
+    1 problem in the config
+    "#);
+}
+
+#[test]
+fn an_alias_bomb_is_refused_before_it_fills_the_memory() {
+    let mut bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
+    for level in 1..9 {
+        let before = format!("*a{},", level - 1).repeat(10);
+        bomb.push_str(&format!("a{level}: &a{level} [{before}]\n"));
+    }
+    assert_snapshot!(complaint(&bomb), @r#"
+    config.yaml:4:38: the document grows too large once its aliases (`*name`) are expanded; write the values out
+    1 problem in the config
+    "#);
+}
+
+#[test]
+fn negative_or_inexact_money_is_refused() {
+    let text = format!(
+        "{SMALL}request: {{ cost_cap_usd: -1 }}\nlimits:\n  - {{ scope: user, usd: 0, per: day }}\n  - {{ scope: global, usd: 0.00000000001, per: day }}\n  - {{ scope: team, usd: lots, per: month }}\nprices: {{ one/x: {{ input: 1, output: free }} }}\n"
+    );
+    assert_snapshot!(complaint(&text), @r#"
+    config.yaml:6:26: request.cost_cap_usd: "-1" can't be used: money can't be negative; write dollars such as 0.05
+    config.yaml:8:25: limits[0].usd: must be more than 0; remove the key for no limit
+    config.yaml:9:27: limits[1].usd: "0.00000000001" can't be used: more digits behind the point than can be kept exactly; write dollars such as 0.05
+    config.yaml:10:25: limits[2].usd: "lots" can't be used: not a decimal number of dollars such as 0.05; write dollars such as 0.05
+    config.yaml:10:36: limits[2].per: usd is limited per calendar day (UTC) in this version; write per: day
+    config.yaml:11:38: prices.one/x.output: "free" can't be used: not a decimal number of dollars such as 0.05; write dollars per million tokens such as 2.50
+    6 problems in the config
+    "#);
+}
+
+#[test]
+fn a_secret_in_the_file_is_refused_and_never_repeated() {
+    let text = "\
+server: { admin_token: topsecret }
+store: redis://:topsecret@cache.example:6379
+providers:
+  one: { kind: alpha, api_key: sk-topsecret }
+  two: { kind: alpha, base_url: \"https://me:topsecret@api.example\" }
+keys: [{ name: web, sha256: topsecret }]
+default_tier: simple
+tiers: { simple: { primary: one/small } }
+";
+    let complaint = complaint(text);
+    assert!(!complaint.contains("topsecret"));
+    assert_snapshot!(complaint, @r#"
+    config.yaml:1:24: server.admin_token: a secret must not be written into the file; put it into a variable and write "${NAME}", or file:PATH
+    config.yaml:2:8: store: holds a password; put the whole URL into a variable and write "${REDIS_URL}"
+    config.yaml:4:32: providers.one.api_key: a secret must not be written into the file; put it into a variable and write "${NAME}", or file:PATH
+    config.yaml:5:33: providers.two.base_url: must be an http:// or https:// URL without credentials, query or fragment
+    config.yaml:6:29: keys[0].sha256: must be the key's SHA-256 in 64 hex digits, never the key itself; printf %s "$KEY" | sha256sum prints it
+    5 problems in the config
+    "#);
+}
+
+#[test]
+fn an_empty_file_is_not_a_config() {
+    assert_snapshot!(complaint(""), @r#"
+    config.yaml:1:1: the file is empty; start from the config.yaml that ships with headgate
+    1 problem in the config
+    "#);
+    assert_snapshot!(complaint("# nothing yet\n"), @r#"
+    config.yaml:1:1: the file is empty; start from the config.yaml that ships with headgate
+    1 problem in the config
+    "#);
+    assert_snapshot!(complaint("just text"), @r#"
+    config.yaml:1:1: a config is a map of keys such as `tiers:`; start from the config.yaml that ships with headgate
+    1 problem in the config
+    "#);
+}
+
+#[test]
+fn limits_that_do_not_exist_yet_are_refused_by_name() {
+    let text = format!(
+        "{SMALL}limits:
+  - {{ scope: tier, usd: 5, per: day }}
+  - {{ scope: user, tokens: 5000, per: 1m }}
+  - {{ scope: user, usd: 5, per: month }}
+  - {{ scope: user, requests: 10, per: minute }}
+  - {{ scope: key, usd: 5, requests: 10, per: day }}
+  - {{ scope: usr }}
+  - {{ scope: global, usd: 5, per: day }}
+  - {{ scope: global, usd: 6, per: day }}
+"
+    );
+    assert_snapshot!(complaint(&text), @r#"
+    config.yaml:7:14: limits[0].scope: not supported yet by this version; write user, key, team or global
+    config.yaml:8:20: limits[1].tokens: not supported yet by this version; limit usd or requests
+    config.yaml:9:33: limits[2].per: usd is limited per calendar day (UTC) in this version; write per: day
+    config.yaml:10:39: limits[3].per: requests are counted over a sliding window; write its length, such as 1m, 1h or 24h
+    config.yaml:11:5: limits[4]: limits usd and requests at once; make two entries of it
+    config.yaml:12:5: limits[5]: limits nothing; add usd: 5, per: day, or requests: 10, per: 1m
+    config.yaml:12:14: limits[5].scope: "usr" is unknown here; write user or key or team or global
+    config.yaml:14:5: limits[7]: an earlier entry limits the same thing over the same time; keep one of them
+    8 problems in the config
+    "#);
+}
+
+#[test]
+fn keys_are_checked_one_by_one() {
+    let text = format!(
+        "{SMALL}keys:
+  - {{ name: a, sha256: {one}, user_from: jwt, tiers: [simpel], models: [two/x, one], cors: [\"https://a.example/\"] }}
+  - {{ name: a, sha256: {one}, tiers: [] }}
+  - {{ name: b, sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 }}
+",
+        one = "ab".repeat(32)
+    );
+    assert_snapshot!(complaint(&text), @r#"
+    config.yaml:7:101: keys[0].user_from: jwt is not supported yet by this version; write header or none
+    config.yaml:7:114: keys[0].tiers[0]: no tier is named "simpel"; did you mean "simple"?
+    config.yaml:7:132: keys[0].models[0]: no provider is named "two"; known: one
+    config.yaml:7:139: keys[0].models[1]: write provider/model, provider/* or *
+    config.yaml:7:152: keys[0].cors[0]: must be an origin as browsers send it: https://app.example, without path or slash at the end
+    config.yaml:8:13: keys[1].name: another key is already named "a"; rename one
+    config.yaml:8:24: keys[1].sha256: another entry has the same key; each entry needs a key of its own
+    config.yaml:8:97: keys[1].tiers: allows no tier at all; name some, or remove the key to allow every tier
+    config.yaml:9:24: keys[2].sha256: this is the hash of an empty text; set the variable and run printf %s "$KEY" | sha256sum again
+    9 problems in the config
+    "#);
+}
+
+#[test]
+fn without_keys_only_loopback_is_served() {
+    assert_snapshot!(complaint(&format!("{SMALL}server: {{ listen: 0.0.0.0:8080 }}\n")), @r#"
+    config.yaml:6:19: server.listen: without `keys:` anyone could spend your money; add keys, or listen on 127.0.0.1
+    1 problem in the config
+    "#);
+}
+
+#[test]
+fn files_that_a_config_names_must_exist() {
+    let text = format!("{SMALL}policies: {{ admission: nowhere.lua }}\n")
+        .replace("{ kind: alpha }", "{ kind: alpha, api_key: \"file:nowhere\" }");
+    assert_snapshot!(complaint(&text), @r#"
+    config.yaml:2:32: providers.one.api_key: can't read nowhere: No such file or directory (os error 2); create it or correct the path
+    config.yaml:6:24: policies.admission: there is no file nowhere.lua; create it or correct the path
+    2 problems in the config
+    "#);
+}
+
+#[test]
+fn a_problem_in_a_variable_names_the_variable() {
+    let variables = [
+        ("HEADGATE_SERVER__LISTEN", "8080"),
+        ("HEADGATE_SERVER__LISTN", "127.0.0.1:1"),
+        ("HEADGATE_LIMITS", "[{scope: user, usd: no, per: day}]"),
+        ("HEADGATE_ALIASES", "{a: [}"),
+    ];
+    let problems = read_with(SMALL, &variables).expect_err("broken").to_string();
+    assert_snapshot!(problems, @r#"
+    environment variable HEADGATE_ALIASES: aliases: not valid YAML; check brackets and quotes, or write it without [ ] and { }
+    environment variable HEADGATE_SERVER__LISTN: server.listn: unknown key; did you mean "listen"?
+    environment variable HEADGATE_SERVER__LISTEN: server.listen: "8080" is not an address such as 127.0.0.1:8080
+    environment variable HEADGATE_LIMITS: limits[0].usd: "no" can't be used: not a decimal number of dollars such as 0.05; write dollars such as 0.05
+    4 problems in the config
+    "#);
+}
+
+#[test]
+fn no_shape_of_a_misplaced_secret_is_repeated() {
+    for api_key in [
+        "!!int topsecret",
+        "!!float topsecret",
+        "!!bool topsecret",
+        "!!null topsecret",
+        "!x topsecret",
+        "!!binary topsecret",
+        "[topsecret]",
+        "{ topsecret: 1 }",
+        "\"${topsecret}\" x",
+        "*topsecret",
+        "${topsecret-1}",
+        "!!timestamp topsecret",
+    ] {
+        let text = SMALL.replace("{ kind: alpha }", &format!("{{ kind: alpha, api_key: {api_key} }}"));
+        let said = match read_with(&text, &[]) {
+            Ok(config) => format!("{:?}", config.warnings),
+            Err(problems) => problems.to_string(),
+        };
+        assert!(!said.contains("topsecret"), "{api_key}: {said}");
+    }
+}
+
+#[test]
+fn a_variable_with_a_strange_name_is_a_problem_and_nothing_worse() {
+    for name in ["HEADGATE_SERVER____LISTEN", "HEADGATE___X", "HEADGATE_SERVER__"] {
+        let problems = read_with(SMALL, &[(name, "x")]).expect_err(name);
+        assert!(problems.0[0].file.contains(name), "{problems}");
+    }
+}

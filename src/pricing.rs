@@ -1,0 +1,9 @@
+//! What tokens cost, and how many a request can have. Needs no network: the price list is part of the program.
+
+mod book;
+mod bundled;
+#[cfg(test)]
+mod tests;
+pub mod tokens;
+
+pub use book::PriceBook;

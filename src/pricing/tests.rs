@@ -1,0 +1,79 @@
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::PriceBook;
+use super::bundled::{VERSION, bands};
+use crate::domain::money::PicoUsdPerToken;
+use crate::domain::usage::Price;
+
+/// 2026-11-01, when the bundled list is in force as tested here.
+fn november() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_793_491_200)
+}
+
+/// Dollars per million tokens: input, output, cache read, cache write, one-hour cache write.
+fn price(rates: [&str; 5]) -> Price {
+    let [input, output, cache_read, cache_write, cache_write_1h] =
+        rates.map(|usd| PicoUsdPerToken::from_usd_per_million(usd).expect("a price"));
+    Price { input, output, cache_read, cache_write, cache_write_1h }
+}
+
+fn steps(catalogue: &str, model: &str) -> Vec<(u64, Price)> {
+    bands(catalogue, model, november()).iter().map(|band| (band.above_tokens, band.price)).collect()
+}
+
+#[test]
+fn rates_become_exact_integers() {
+    assert_eq!(steps("openai", "gpt-4o-mini"), [(0, price(["0.15", "0.6", "0.075", "0.15", "0.15"]))]);
+    assert_eq!(steps("anthropic", "claude-opus-5-5"), [(0, price(["4", "20", "0.2", "5", "8"]))]);
+    assert_eq!(steps("mistral", "mistral-small-latest").len(), 1);
+}
+
+#[test]
+fn a_rate_that_rises_with_the_context_has_its_step_where_the_list_has_it() {
+    let expected =
+        [(0, price(["1", "5", "0.05", "1.25", "1.25"])), (272_000, price(["2", "7.5", "0.1", "2.5", "2.5"]))];
+    assert_eq!(steps("openai", "gpt-6.1-terra"), expected);
+    let haiku: Vec<_> = steps("anthropic", "claude-haiku-5-5").iter().map(|(above, _)| *above).collect();
+    assert_eq!(haiku, [0, 100_000]);
+}
+
+#[test]
+fn a_list_that_is_cheaper_at_night_is_priced_by_day() {
+    assert_eq!(steps("deepseek", "deepseek-chat"), [(0, price(["0.27", "1.1", "0.07", "0.27", "0.27"]))]);
+}
+
+#[test]
+fn what_has_no_token_price_is_not_free_but_unpriced() {
+    for model in ["no-such-model", "tts-1", "whisper-1"] {
+        assert_eq!(steps("openai", model), [], "{model}");
+    }
+    assert_eq!(steps("no-such-catalogue", "gpt-4o"), []);
+}
+
+#[test]
+fn a_book_takes_the_config_first_then_the_list() {
+    let own = price(["1", "2", "1", "1", "1"]);
+    let book = PriceBook::new(HashMap::from([("work/gpt-4o".to_owned(), own)]));
+    assert_eq!(book.price(Some("openai"), "work/gpt-4o", "gpt-4o"), Some(own));
+    let listed = book.price(Some("openai"), "home/gpt-4o", "gpt-4o").expect("listed");
+    assert_eq!(listed.output, price(["0", "10", "0", "0", "0"]).output);
+    assert_eq!(book.price(None, "home/gpt-4o", "gpt-4o"), None);
+    assert_eq!(book.version(), "genai-prices 0.2.1 +1 override");
+}
+
+#[test]
+fn a_longer_context_never_costs_less_per_token() {
+    let book = PriceBook::new(HashMap::new());
+    let at = |tokens| book.price_at(Some("openai"), "o/gpt-6.1-terra", "gpt-6.1-terra", tokens).expect("listed");
+    assert_eq!(at(272_000), at(0));
+    assert_eq!(at(272_001), book.price(Some("openai"), "o/gpt-6.1-terra", "gpt-6.1-terra").expect("listed"));
+    assert!(at(272_001).input > at(272_000).input);
+}
+
+#[test]
+fn the_version_in_receipts_is_the_one_that_is_built_in() {
+    let lock = include_str!("../../Cargo.lock");
+    let (name, version) = VERSION.split_once(' ').expect("name and version");
+    assert!(lock.contains(&format!("name = \"{name}\"\nversion = \"{version}\"\n")), "{VERSION} is not in Cargo.lock");
+}
