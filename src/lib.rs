@@ -13,4 +13,6 @@
 
 pub mod config;
 pub mod domain;
+pub mod luau;
+pub mod policy;
 pub mod pricing;
