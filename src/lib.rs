@@ -12,7 +12,9 @@
 //! ```
 
 pub mod config;
+pub mod dialects;
 pub mod domain;
 pub mod luau;
 pub mod policy;
 pub mod pricing;
+pub mod providers;

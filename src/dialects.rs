@@ -1,0 +1,127 @@
+//! Client dialects: bytes of a client in, bytes for a client out. Pure: no I/O, no clock, no HTTP types.
+//!
+//! A new dialect is one file, its `mod` line and a static here. Status codes and error codes are decided in
+//! `errors.rs` for all of them.
+
+mod errors;
+mod openai_chat;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::domain::chat::{ChatEvent, ChatReply, ChatRequest, OwnedFields, Wire};
+use crate::domain::error::GatewayError;
+use crate::domain::usage::Usage;
+
+/// `POST /v1/chat/completions` as OpenAI defines it.
+pub static OPENAI_CHAT: &dyn Dialect = &openai_chat::OpenAiChat;
+
+/// A wire format that clients speak.
+pub trait Dialect: Sync {
+    /// Name in facts, logs and receipts.
+    fn name(&self) -> &'static str;
+
+    fn wire(&self) -> Wire;
+
+    /// Reads what the gateway decides on, in one pass over the top-level fields; contents of messages stay bytes.
+    /// Errors: whatever every target would refuse anyway, and fields that could be read two ways.
+    fn decode(&self, body: Bytes) -> Result<Decoded, GatewayError>;
+
+    /// The whole request in the internal language; needed only where the target speaks another format.
+    /// Errors: parts that the internal language has no word for and that can't be left out in silence.
+    fn chat(&self, call: &Decoded) -> Result<ChatRequest, GatewayError>;
+
+    /// Text of all messages, one line feed between parts.
+    fn prompt_text(&self, call: &Decoded) -> String;
+
+    /// A whole translated answer. `reply.usage` is written as it is: put our own count there first where the
+    /// provider reported none.
+    fn encode(&self, reply: &ChatReply, about: &About) -> Bytes;
+
+    /// A new encoder per translated stream.
+    fn encoder(&self, about: &About) -> Box<dyn StreamEncoder>;
+
+    /// A frame that keeps proxies and clients from timing out and that no client shows.
+    fn keep_alive(&self) -> Bytes;
+
+    /// A comment frame; line breaks in `text` become spaces.
+    fn comment(&self, text: &str) -> Bytes;
+
+    /// The reply to a call that failed before its head was sent.
+    fn error(&self, error: &GatewayError) -> ErrorReply;
+
+    /// The frame for a failure after content. No end marker follows it, so that every SDK notices.
+    fn in_band_error(&self, error: &GatewayError) -> Bytes;
+}
+
+/// Turns the events of one answer into frames of the dialect. Every write is made of whole frames.
+pub trait StreamEncoder: Send {
+    /// `Usage`, `Error` and `End` write nothing: the first two are the caller's to judge, the end is [`finish`].
+    ///
+    /// [`finish`]: StreamEncoder::finish
+    fn push(&mut self, event: &ChatEvent, out: &mut BytesMut);
+
+    /// Writes the usage, if the client asked for it, and the end marker. Only after a `Finish` event.
+    fn finish(&mut self, usage: Option<&Usage>, out: &mut BytesMut);
+}
+
+/// A client's request, read just far enough to decide on it.
+#[derive(Clone)]
+pub struct Decoded {
+    /// The client's bytes, without the fields named in `dropped`. All spans below point into it.
+    pub body: Bytes,
+    /// What the client asked for: a tier, `auto`, an alias or `provider/model`.
+    pub model: Option<String>,
+    pub stream: bool,
+    /// The client's output cap in tokens; none = it named none.
+    pub max_tokens: Option<u64>,
+    /// Answers that are paid for: the larger of `n` and `best_of`.
+    pub n: u32,
+    /// The client wants the usage at the end of its stream.
+    pub include_usage: bool,
+    pub message_count: u32,
+    pub has_images: bool,
+    /// Parts that are not text (images, files, audio): their tokens do not follow from their bytes.
+    pub media_count: u32,
+    pub has_tools: bool,
+    /// The request's `metadata`, text values only.
+    pub metadata: BTreeMap<String, String>,
+    pub user: Option<String>,
+    /// Values that may reach the model, for an upper bound of the input tokens.
+    pub billed: Vec<Range<usize>>,
+    pub owned: OwnedFields,
+    /// Routing fields a caller has no say in, already removed from `body`.
+    pub dropped: Vec<String>,
+}
+
+impl Decoded {
+    /// Bytes of the body that may reach the model.
+    pub fn billed_bytes(&self) -> usize {
+        self.billed.iter().map(Range::len).sum()
+    }
+}
+
+/// What a translated answer says about itself.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// `chatcmpl-…`; the same on all frames of a stream.
+    pub id: String,
+    /// Unix seconds.
+    pub created_s: u64,
+    pub model: String,
+    pub include_usage: bool,
+}
+
+/// A finished error answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ErrorReply {
+    pub status: u16,
+    /// The code in the body, for logs and receipts.
+    pub code: String,
+    /// Beside the content type; names in lower case.
+    pub headers: Vec<(&'static str, String)>,
+    pub content_type: &'static str,
+    pub body: Bytes,
+}

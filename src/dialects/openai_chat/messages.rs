@@ -1,0 +1,177 @@
+//! Messages of a chat call into the internal language.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::domain::chat::{Media, Message, Part, Role};
+use crate::domain::error::GatewayError;
+
+pub(super) struct Dialogue {
+    pub(super) system: Vec<String>,
+    pub(super) messages: Vec<Message>,
+}
+
+#[derive(Deserialize)]
+struct Said {
+    role: String,
+    content: Option<Content>,
+    refusal: Option<String>,
+    #[serde(default)]
+    tool_calls: Option<Vec<Call>>,
+    tool_call_id: Option<String>,
+    reasoning_content: Option<String>,
+    #[serde(default)]
+    thinking_blocks: Option<Vec<Thinking>>,
+    function_call: Option<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Content {
+    Text(String),
+    Parts(Vec<Value>),
+}
+
+#[derive(Deserialize)]
+struct Call {
+    id: String,
+    function: Called,
+}
+
+#[derive(Deserialize)]
+struct Called {
+    name: String,
+    #[serde(default)]
+    arguments: String,
+}
+
+/// Signed reasoning as our own answers carry it (see `encode.rs`), sent back by the client.
+#[derive(Deserialize)]
+struct Thinking {
+    #[serde(default)]
+    thinking: String,
+    signature: Option<String>,
+}
+
+pub(super) fn dialogue(messages: Value) -> Result<Dialogue, GatewayError> {
+    let Value::Array(list) = messages else {
+        return Err(GatewayError::invalid("`messages` must be a list of messages.", Some("messages")));
+    };
+    let mut dialogue = Dialogue { system: Vec::new(), messages: Vec::with_capacity(list.len()) };
+    for (at, message) in list.into_iter().enumerate() {
+        let place = Place(at);
+        let said: Said =
+            // The reader's own error text would repeat the prompt.
+            serde_json::from_value(message).map_err(|_| place.refuse("has a field of the wrong type"))?;
+        take(said, place, &mut dialogue)?;
+    }
+    Ok(dialogue)
+}
+
+fn take(said: Said, place: Place, dialogue: &mut Dialogue) -> Result<(), GatewayError> {
+    match said.role.as_str() {
+        "system" | "developer" => dialogue.system.extend(texts(said.content, place)?),
+        "user" => dialogue.messages.push(Message { role: Role::User, parts: parts(said.content, place)? }),
+        "assistant" => dialogue.messages.push(Message { role: Role::Assistant, parts: assistant(said, place)? }),
+        "tool" => {
+            let Some(call_id) = said.tool_call_id else {
+                return Err(place.refuse("needs a `tool_call_id`"));
+            };
+            let content = parts(said.content, place)?;
+            let result = Part::ToolResult { call_id, content, is_error: false };
+            dialogue.messages.push(Message { role: Role::User, parts: vec![result] });
+        }
+        "function" => return Err(place.refuse("has the role `function`; the model in use takes `tool` messages only")),
+        _ => return Err(place.refuse("has an unknown role")),
+    }
+    Ok(())
+}
+
+fn assistant(said: Said, place: Place) -> Result<Vec<Part>, GatewayError> {
+    if said.function_call.is_some() {
+        return Err(place.refuse("has a `function_call`; the model in use takes `tool_calls` only"));
+    }
+    let mut all = Vec::new();
+    match said.thinking_blocks {
+        Some(blocks) if !blocks.is_empty() => {
+            all.extend(blocks.into_iter().map(|b| Part::Reasoning { text: b.thinking, signature: b.signature }));
+        }
+        _ => all.extend(said.reasoning_content.map(|text| Part::Reasoning { text, signature: None })),
+    }
+    all.extend(parts(said.content, place)?);
+    all.extend(said.refusal.filter(|text| !text.is_empty()).map(Part::Text));
+    all.extend(said.tool_calls.into_iter().flatten().map(|call| Part::ToolCall {
+        id: call.id,
+        name: call.function.name,
+        arguments: call.function.arguments,
+    }));
+    Ok(all)
+}
+
+fn texts(content: Option<Content>, place: Place) -> Result<Vec<String>, GatewayError> {
+    let text = |part| match part {
+        Part::Text(text) => Ok(text),
+        _ => Err(place.refuse("may hold text only")),
+    };
+    parts(content, place)?.into_iter().map(text).collect()
+}
+
+/// Empty texts say nothing, and some providers refuse them.
+fn parts(content: Option<Content>, place: Place) -> Result<Vec<Part>, GatewayError> {
+    let all = match content {
+        None => Vec::new(),
+        Some(Content::Text(text)) => vec![Part::Text(text)],
+        Some(Content::Parts(list)) => list.into_iter().map(|value| part(value, place)).collect::<Result<_, _>>()?,
+    };
+    Ok(all.into_iter().filter(|part| !matches!(part, Part::Text(text) if text.is_empty())).collect())
+}
+
+fn part(mut value: Value, place: Place) -> Result<Part, GatewayError> {
+    let kind = value["type"].as_str().unwrap_or_default().to_owned();
+    let mut text = |name: &str| match value[name].take() {
+        Value::String(text) => Ok(Part::Text(text)),
+        _ => Err(place.refuse(&format!("has a part of type `{name}` without its text"))),
+    };
+    match kind.as_str() {
+        "text" => text("text"),
+        "refusal" => text("refusal"),
+        "image_url" => {
+            let image = value["image_url"].take();
+            let url = image.as_str().or_else(|| image["url"].as_str());
+            media(url.ok_or_else(|| place.refuse("has an image without a `url`"))?, place).map(Part::Image)
+        }
+        "file" => {
+            let file = value["file"].take();
+            let Some(content) = file["file_data"].as_str() else {
+                return Err(place.refuse("has a file without `file_data`; the model in use can't read file ids"));
+            };
+            Ok(Part::File { media: media(content, place)?, name: file["filename"].as_str().map(str::to_owned) })
+        }
+        _ => {
+            let kind: String = kind.chars().take(40).collect();
+            Err(place.refuse(&format!("has a part of type `{kind}`, which the model in use can't take")))
+        }
+    }
+}
+
+fn media(url: &str, place: Place) -> Result<Media, GatewayError> {
+    let Some(inline) = url.strip_prefix("data:") else { return Ok(Media::Url(url.to_owned())) };
+    match inline.split_once(',') {
+        Some((about, content)) if about.ends_with(";base64") => {
+            // `image/png;name=x;base64`: only the type counts.
+            let media_type = about.split(';').next().unwrap_or_default().to_ascii_lowercase();
+            Ok(Media::Inline { media_type, data: content.to_owned() })
+        }
+        _ => Err(place.refuse("has a data URL that is not base64")),
+    }
+}
+
+/// The message at fault.
+#[derive(Clone, Copy)]
+struct Place(usize);
+
+impl Place {
+    fn refuse(self, what: &str) -> GatewayError {
+        GatewayError::invalid(format!("messages[{}] {what}.", self.0), Some(&format!("messages[{}]", self.0)))
+    }
+}
