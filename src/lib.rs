@@ -18,3 +18,4 @@ pub mod luau;
 pub mod policy;
 pub mod pricing;
 pub mod providers;
+pub mod simulator;
