@@ -14,8 +14,11 @@
 pub mod config;
 pub mod dialects;
 pub mod domain;
+pub mod egress;
 pub mod luau;
 pub mod policy;
 pub mod pricing;
 pub mod providers;
 pub mod simulator;
+pub mod targets;
+pub mod telemetry;
