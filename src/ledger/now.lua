@@ -1,0 +1,2 @@
+-- Returns: {now, number of open holds}
+return { clock(), redis.call('ZCARD', 'hg:deadlines') }

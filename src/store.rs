@@ -1,0 +1,143 @@
+//! Where state lives: one SQLite file of this process, or one Redis that many processes share.
+//!
+//! This room knows connections, transactions, scripts, time and health. It knows no budget and no run record: the
+//! rooms above bring their own rows and scripts.
+
+mod clock;
+pub mod redis;
+pub mod sqlite;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::domain::ids::RunId;
+
+pub use clock::{Clock, Now, SteppedClock};
+use redis::Redis;
+use sqlite::{Sqlite, SqliteFile};
+
+/// Which store to open, as config names it.
+#[derive(Clone, PartialEq, Eq)]
+pub enum StoreSpec {
+    /// `full_sync` makes every commit survive a power loss as well; without it a commit survives any crash of the
+    /// process, and a power loss may take the last ones.
+    Sqlite { path: PathBuf, full_sync: bool },
+    /// `relaxed` accepts a Redis that may lose what it acknowledged: an evicting one, or one without AOF.
+    Redis { url: String, relaxed: bool },
+}
+
+/// Names the kind and the place; a Redis URL may hold a password and is not printed.
+impl fmt::Debug for StoreSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StoreSpec::Sqlite { path, full_sync } => {
+                f.debug_struct("Sqlite").field("path", path).field("full_sync", full_sync).finish()
+            }
+            StoreSpec::Redis { relaxed, .. } => {
+                f.debug_struct("Redis").field("relaxed", relaxed).finish_non_exhaustive()
+            }
+        }
+    }
+}
+
+/// Why the store did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreError {
+    /// No answer, or a failed write: nothing may be assumed of the operation. Later ones are tried again.
+    Unavailable(String),
+    /// The store can't be used like this; the text says what to change.
+    Refused(String),
+    /// What is stored can't be trusted; nothing is admitted before someone has looked.
+    Corrupt(String),
+    /// The run has no open hold: it was settled, voided, has expired, or never had one.
+    NoHold(RunId),
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StoreError::Unavailable(why) => write!(f, "the store did not answer: {why}"),
+            StoreError::Refused(why) => write!(f, "the store can't be used: {why}"),
+            StoreError::Corrupt(why) => write!(f, "the store's content can't be trusted: {why}"),
+            StoreError::NoHold(run) => write!(f, "{run} has no open hold; start a new run"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+/// A handle to the store. Clones share it; the last one to go closes it.
+#[derive(Clone)]
+pub struct Store {
+    backend: Backend,
+    clock: Clock,
+}
+
+/// What the rooms above build on.
+#[derive(Clone)]
+pub enum Backend {
+    Sqlite(Sqlite),
+    /// Read only, beside a running `serve` or after a crash.
+    SqliteFile(SqliteFile),
+    Redis(Redis),
+}
+
+impl Store {
+    /// Opens the store for serving and checks that it can keep its promises. Blocks, on Redis for some seconds at worst.
+    pub fn open(spec: StoreSpec) -> Result<Self, StoreError> {
+        Self::open_with_clock(spec, Clock::system())
+    }
+
+    /// Opens the store for readers. On SQLite it works beside a running `serve` and never writes.
+    pub fn open_read_only(spec: StoreSpec) -> Result<Self, StoreError> {
+        let backend = match spec {
+            StoreSpec::Sqlite { path, .. } => Backend::SqliteFile(SqliteFile::existing(path)?),
+            StoreSpec::Redis { url, .. } => Backend::Redis(Redis::open_read_only(&url)?),
+        };
+        Ok(Store { backend, clock: Clock::system() })
+    }
+
+    /// As [`Store::open`], on a clock that the caller steps; for tests of everything that depends on time. A Redis
+    /// store then goes by this clock instead of the server's.
+    pub fn open_with_clock(spec: StoreSpec, clock: Clock) -> Result<Self, StoreError> {
+        let backend = match spec {
+            StoreSpec::Sqlite { path, full_sync } => Backend::Sqlite(Sqlite::open(&path, full_sync)?),
+            StoreSpec::Redis { url, relaxed } => Backend::Redis(Redis::open(&url, relaxed)?),
+        };
+        Ok(Store { backend, clock })
+    }
+
+    /// `sqlite` or `redis`, for logs and probes.
+    pub fn kind(&self) -> &'static str {
+        match self.backend {
+            Backend::Sqlite(_) | Backend::SqliteFile(_) => "sqlite",
+            Backend::Redis(_) => "redis",
+        }
+    }
+
+    /// The verdict of the last operation, whoever asked for it. An idle process learns by [`Store::ping`].
+    pub fn is_up(&self) -> bool {
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.is_up(),
+            Backend::SqliteFile(_) => true,
+            Backend::Redis(redis) => redis.is_up(),
+        }
+    }
+
+    /// Asks the store for a sign of life; to be called about once a second, so that readiness is not stale.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.write(|_| Ok(())).await,
+            Backend::SqliteFile(_) => Ok(()),
+            Backend::Redis(redis) => redis.ping().await,
+        }
+    }
+
+    pub fn backend(&self) -> &Backend {
+        &self.backend
+    }
+
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+}

@@ -1,0 +1,185 @@
+//! The shared store: one Redis (or what speaks its protocol) for any number of processes.
+//!
+//! Rooms above send scripts and commands; every one is answered or given up within [`OP_TIMEOUT`].
+
+mod checks;
+mod lines;
+mod script;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, ServerErrorKind, Value};
+
+use super::StoreError;
+use lines::Lines;
+
+pub use script::Script;
+
+/// The longest that a call may wait for Redis, connecting included.
+pub const OP_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// Connections that one call may find dead: a runtime of several threads has one on each.
+const TRIES: u32 = 3;
+
+/// Set by whoever first opens the store, to a value of its own.
+pub const EPOCH_KEY: &str = "hg:epoch";
+
+/// Clones share connections and health.
+#[derive(Clone)]
+pub struct Redis {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    lines: Lines,
+    up: AtomicBool,
+    /// What the epoch key held at start; none where nobody checks it.
+    epoch: Option<String>,
+    emptied: AtomicBool,
+}
+
+impl Redis {
+    /// Checks durability and eviction, and reads the epoch.
+    pub(super) fn open(url: &str, relaxed: bool) -> Result<Self, StoreError> {
+        let info = checks::connection_info(url)?;
+        let epoch = checks::at_start(&info, relaxed)?;
+        Ok(Self::with_epoch(Lines::new(info)?, Some(epoch).filter(|_| !relaxed)))
+    }
+
+    pub(super) fn open_read_only(url: &str) -> Result<Self, StoreError> {
+        Ok(Self::with_epoch(Lines::new(checks::connection_info(url)?)?, None))
+    }
+
+    fn with_epoch(lines: Lines, epoch: Option<String>) -> Self {
+        let shared = Shared { lines, up: AtomicBool::new(true), epoch, emptied: AtomicBool::new(false) };
+        Redis { shared: Arc::new(shared) }
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.shared.up.load(Ordering::Relaxed) && !self.shared.emptied.load(Ordering::Relaxed)
+    }
+
+    /// The value that [`EPOCH_KEY`] must have. A Redis that was emptied under running gateways has another or none, and
+    /// must not be taken for one in which nobody has spent anything. None where the operator accepts just that.
+    pub fn epoch(&self) -> Option<&str> {
+        self.shared.epoch.as_deref()
+    }
+
+    /// To be called by who finds another epoch than [`Redis::epoch`]. From then on the store counts as down.
+    pub fn emptied(&self) -> StoreError {
+        let error = StoreError::Corrupt(
+            "this Redis was emptied or replaced while the gateway ran, and what was spent is forgotten; restart the \
+             gateway to accept that"
+                .to_owned(),
+        );
+        if !self.shared.emptied.swap(true, Ordering::Relaxed) {
+            tracing::error!(%error, "no call is admitted any more");
+        }
+        error
+    }
+
+    pub(super) async fn ping(&self) -> Result<(), StoreError> {
+        self.command(&redis::cmd("PING")).await.map(|_: Value| ())
+    }
+
+    /// Runs a script by its digest; sends the text where this server does not know it yet.
+    pub async fn run<T: FromRedisValue>(&self, script: &Script, args: &[Vec<u8>]) -> Result<T, StoreError> {
+        let by_digest = script.by_digest(args);
+        self.call(|mut line| {
+            let by_digest = &by_digest;
+            async move {
+                let answer = line.send_packed_command(by_digest).await.and_then(Value::extract_error);
+                match answer {
+                    Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                        line.send_packed_command(&script.by_text(args)).await.and_then(Value::extract_error)
+                    }
+                    answer => answer,
+                }
+            }
+        })
+        .await
+        .and_then(decode)
+    }
+
+    pub async fn command<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
+        self.call(|mut line| async move { line.send_packed_command(command).await.and_then(Value::extract_error) })
+            .await
+            .and_then(decode)
+    }
+
+    /// Sends several commands in one write. They are not a transaction.
+    pub async fn pipeline<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, StoreError> {
+        self.call(|mut line| async move { commands.query_async(&mut line).await }).await
+    }
+
+    /// One call on this thread's connection. A connection that turns out to be dead is replaced and the call repeated,
+    /// so calls must be safe to repeat. The time limit is for all of it.
+    async fn call<T, F, Fut>(&self, send: F) -> Result<T, StoreError>
+    where
+        F: Fn(MultiplexedConnection) -> Fut,
+        Fut: Future<Output = Result<T, RedisError>>,
+    {
+        let lines = &self.shared.lines;
+        let attempt = async {
+            let mut tries_left = TRIES;
+            loop {
+                let (line, number) = lines.get().await?;
+                let error = match send(line).await {
+                    Ok(answer) => return Ok(answer),
+                    Err(error) => error,
+                };
+                if breaks_line(&error) {
+                    lines.drop_line(number);
+                }
+                tries_left -= 1;
+                if tries_left == 0 || !(error.is_connection_dropped() || error.is_unrecoverable_error()) {
+                    return Err(failed(&error));
+                }
+            }
+        };
+        let answer = tokio::time::timeout(OP_TIMEOUT, attempt).await.unwrap_or_else(|_| {
+            // What this connection still owes would be answered late or never.
+            lines.drop_current();
+            Err(StoreError::Unavailable(format!("no answer from Redis within {} ms", OP_TIMEOUT.as_millis())))
+        });
+        self.report(&answer);
+        answer
+    }
+
+    /// One log line per change, not per failure.
+    fn report<T>(&self, answer: &Result<T, StoreError>) {
+        let was_up = self.shared.up.swap(answer.is_ok(), Ordering::Relaxed);
+        match answer {
+            Err(error) if was_up => tracing::error!(%error, "the Redis store does not answer"),
+            Ok(_) if !was_up => tracing::info!("the Redis store answers again"),
+            _ => {}
+        }
+    }
+}
+
+fn decode<T: FromRedisValue>(value: Value) -> Result<T, StoreError> {
+    T::from_redis_value(value).map_err(|error| StoreError::Corrupt(format!("Redis gave an unknown answer: {error}")))
+}
+
+/// Whether the connection is of no use after this error: it is dead, or leads to a server that is not the master.
+fn breaks_line(error: &RedisError) -> bool {
+    let wrong_server = matches!(
+        error.kind(),
+        ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown | ServerErrorKind::BusyLoading)
+    );
+    wrong_server || error.is_io_error() || error.is_unrecoverable_error()
+}
+
+fn failed(error: &RedisError) -> StoreError {
+    match error.code() {
+        Some("OOM") => StoreError::Unavailable(format!("{error}; raise `maxmemory` of the Redis")),
+        Some("NOPERM" | "NOAUTH" | "WRONGPASS") => {
+            StoreError::Unavailable(format!("{error}; check user, password and ACL in `store:`"))
+        }
+        _ => StoreError::Unavailable(error.to_string()),
+    }
+}
