@@ -17,6 +17,7 @@ pub mod domain;
 pub mod egress;
 pub mod ledger;
 pub mod luau;
+pub mod pipeline;
 pub mod policy;
 pub mod pricing;
 pub mod providers;

@@ -1,0 +1,232 @@
+//! The one owner of retries: which target is called next, after what wait, and when to stop.
+
+use std::time::{Duration, Instant as StdInstant};
+
+use tokio::time::Instant;
+
+use crate::domain::error::GatewayError;
+use crate::domain::failure::{Category, ErrorVerdict, Failure};
+use crate::domain::money::NanoUsd;
+use crate::domain::record::AttemptRecord;
+use crate::domain::usage::round_up;
+use crate::targets::{BreakerRule, Permit};
+
+use super::Hall;
+use super::client::Client;
+use super::exchange::{Attendance, Broken, Delivered, Exchange};
+use super::failures;
+use super::route::{Plan, Step};
+use super::run::{End, Run};
+use super::usage::{Billed, Sighting};
+
+/// Wait before the second call to a target that gave no hint; doubled for each further one.
+const FIRST_BACK_OFF: Duration = Duration::from_millis(500);
+
+/// What is known of one step while the run lasts.
+#[derive(Clone, Copy)]
+struct Standing {
+    calls: u32,
+    /// Earliest next call; none = out of the plan.
+    ready: Option<Instant>,
+}
+
+impl Hall {
+    /// Calls targets until one answers, or no other call is possible. Before content only.
+    pub(super) async fn attempt(&self, run: &mut Run, plan: &Plan, client: &mut Client) -> Result<Delivered, End> {
+        let start = Instant::now();
+        let mut standings = vec![Standing { calls: 0, ready: Some(start) }; plan.steps.len()];
+        let mut last: Option<GatewayError> = None;
+        for _ in 0..plan.attempts {
+            let Some((index, permit, wait)) = self.next(run, plan, &mut standings) else { break };
+            let Some(step) = plan.steps.get(index) else { break };
+            if let Err(refused) = self.extend(run, step).await {
+                return Err(End::Failed(last.unwrap_or(refused)));
+            }
+            if !wait.is_zero() {
+                let pause = tokio::time::sleep(wait);
+                Attendance::new(run).during(run, client, pause).await?;
+            }
+            standings[index].calls += 1;
+            let spent = run.spent_pico();
+            run.attempts.push(AttemptRecord {
+                target: step.target.name.to_string(),
+                wait_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+                ..AttemptRecord::default()
+            });
+            let exchange = Exchange {
+                step,
+                deadline: plan.deadline,
+                room_pico: (u128::from(run.hold.get()) * 1_000).saturating_sub(spent),
+            };
+            let began = StdInstant::now();
+            self.metrics.upstream_open.inc();
+            let result = if run.call.decoded.stream {
+                exchange.stream(run, client).await
+            } else {
+                let untried = standings.iter().filter(|s| s.calls == 0 && s.ready.is_some()).count();
+                exchange.plain(run, client, share(plan.deadline, untried)).await
+            };
+            self.metrics.upstream_open.dec();
+            match result {
+                Ok((delivered, sighting)) => {
+                    let billed = self.book(run, step, Some(sighting), None);
+                    permit.succeeded(billed.usage.output, began.elapsed());
+                    if let Some(record) = run.attempts.last_mut() {
+                        record.status = Some(200);
+                    }
+                    return Ok(delivered);
+                }
+                Err(Broken::Gone(sighting)) => {
+                    self.book(run, step, sighting, Some(("client_gone".to_owned(), None)));
+                    return Err(End::Gone);
+                }
+                Err(Broken::Refused(error)) => {
+                    // Nothing was sent; another target may be able to take the request.
+                    run.attempts.pop();
+                    standings[index].ready = None;
+                    last = last.or(Some(error));
+                    continue;
+                }
+                Err(Broken::Failed { failure, sighting }) => {
+                    let verdict = run.now.policies.classify(&failure);
+                    let word = failures::word(&failure);
+                    self.book(run, step, sighting, Some((word, Some(verdict.category))));
+                    if let Some(record) = run.attempts.last_mut() {
+                        record.status = failure.status;
+                    }
+                    self.judge(run, step, permit, &failure, &verdict, &mut standings[index]);
+                    let stop = verdict.category != Category::Retryable && !verdict.next_target;
+                    last = Some(failures::final_error(&failure, &verdict));
+                    if stop || run.first_content.is_some() {
+                        break;
+                    }
+                }
+            }
+        }
+        let resting = || failures::all_resting(self.rest(plan));
+        Err(End::Failed(last.unwrap_or_else(resting)))
+    }
+
+    /// The step to call now and how long to wait before: untried targets first, in order, then whichever is ready
+    /// first. None when every wait is too long.
+    fn next(&self, run: &Run, plan: &Plan, standings: &mut [Standing]) -> Option<(usize, Permit, Duration)> {
+        let now = Instant::now();
+        let retry = run.now.config.retry;
+        loop {
+            let ranked = standings.iter().enumerate().filter_map(|(i, s)| s.ready.map(|at| (at.max(now), s.calls, i)));
+            let (at, _, index) = ranked.min_by_key(|(at, calls, i)| (*at, *calls, *i))?;
+            let wait = at - now;
+            if wait > retry.max_wait || at >= plan.deadline {
+                return self.last_resort(plan, standings);
+            }
+            let step = plan.steps.get(index)?;
+            match self.targets.permit(&step.target.name, at.into_std()) {
+                Ok(permit) => return Some((index, permit, wait)),
+                Err(until) => {
+                    standings[index].ready = Some(Instant::from_std(until).max(at + Duration::from_millis(1)))
+                }
+            }
+        }
+    }
+
+    /// No target is ready in time: one that only rests and that this run has not asked yet, if there is one.
+    fn last_resort(&self, plan: &Plan, standings: &[Standing]) -> Option<(usize, Permit, Duration)> {
+        let now = StdInstant::now();
+        let mut unasked =
+            plan.steps.iter().zip(standings).enumerate().filter(|(_, (_, s))| s.calls == 0 && s.ready.is_some());
+        unasked.find_map(|(index, (step, _))| {
+            self.targets.last_resort(&step.target.name, now).map(|permit| (index, permit, Duration::ZERO))
+        })
+    }
+
+    /// Time until the first target of the plan may be called again.
+    fn rest(&self, plan: &Plan) -> Duration {
+        let now = StdInstant::now();
+        let waits = plan.steps.iter().filter_map(|s| self.targets.permit(&s.target.name, now).err());
+        waits.min().map_or(Duration::from_secs(1), |until| until - now)
+    }
+
+    /// Before another call the hold must cover what the failed ones may have cost, besides the next one at its worst.
+    async fn extend(&self, run: &mut Run, step: &Step) -> Result<(), GatewayError> {
+        let needed = round_up(run.spent_pico().saturating_add(step.worst_pico));
+        let more = needed.saturating_sub(run.hold);
+        if more == NanoUsd::ZERO {
+            return Ok(());
+        }
+        self.money.extend(run.call.run, more).await?;
+        run.hold = needed;
+        Ok(())
+    }
+
+    /// Writes tokens, price and failure of the last attempt into its record.
+    fn book(
+        &self,
+        run: &mut Run,
+        step: &Step,
+        sighting: Option<Sighting>,
+        failed: Option<(String, Option<Category>)>,
+    ) -> Billed {
+        let billed = sighting.map(|s| s.bill(run, step)).unwrap_or_default();
+        if billed.counted && failed.is_none() {
+            self.metrics.usage_anomalies.inc();
+        }
+        if let Some(record) = run.attempts.last_mut() {
+            record.usage = billed.usage;
+            record.cost_pico = u64::try_from(billed.pico).unwrap_or(u64::MAX);
+            record.estimated = billed.counted;
+            if let Some((word, class)) = failed {
+                record.error = Some(word);
+                record.class = class.map(|c| c.as_str().to_owned());
+            }
+        }
+        billed
+    }
+
+    /// Tells the target's breaker, and the run's own standing, what the failure means.
+    fn judge(
+        &self,
+        run: &Run,
+        step: &Step,
+        permit: Permit,
+        failure: &Failure,
+        verdict: &ErrorVerdict,
+        standing: &mut Standing,
+    ) {
+        let now = Instant::now();
+        let after = verdict.after.unwrap_or_else(|| FIRST_BACK_OFF * 2_u32.saturating_pow(standing.calls.min(8) - 1));
+        let rate_limited = failure.status == Some(429);
+        standing.ready = match verdict.category {
+            // A provider's own date is kept to the letter; our own guess is spread, so that retries don't march.
+            Category::Retryable if failure.retry_after.is_some() => Some(now + after),
+            Category::Retryable => Some(now + after.mul_f64(1.0 + jitter(run) / 4.0)),
+            Category::UserActionable | Category::Permanent => None,
+        };
+        let cool_down =
+            verdict.cool_down.or((rate_limited && verdict.category == Category::Retryable).then_some(after));
+        if let Some(cool_down) = cool_down {
+            let (target, until) = (&step.target.name, (now + cool_down).into_std());
+            match verdict.category {
+                Category::Retryable => self.targets.cool(target, until),
+                Category::UserActionable | Category::Permanent => self.targets.rest(target, until),
+            }
+        }
+        if verdict.category == Category::Retryable && !rate_limited {
+            let rule = run.now.config.breaker;
+            permit.failed(BreakerRule { errors: rule.errors, open: rule.open }, now.into_std());
+        }
+    }
+}
+
+/// A plain attempt's time: an equal share of what is left for it and the targets that were not tried yet. A target
+/// that hangs must leave its fallback time to answer.
+fn share(deadline: Instant, untried: usize) -> Instant {
+    let now = Instant::now();
+    let parts = u32::try_from(untried).unwrap_or(u32::MAX).saturating_add(1);
+    now + deadline.saturating_duration_since(now) / parts
+}
+
+/// 0 to 1, from the random part of the run's id.
+fn jitter(run: &Run) -> f64 {
+    let seed = run.call.run.as_bytes()[15];
+    (f64::from(seed) + run.attempts.len() as f64 * 97.0) % 256.0 / 255.0
+}

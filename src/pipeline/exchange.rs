@@ -1,0 +1,163 @@
+//! What plain and streamed attempts share: the request that goes out, and waiting while the client is watched.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, sleep_until};
+
+use crate::domain::error::GatewayError;
+use crate::domain::failure::Failure;
+use crate::egress::{Answer, Outbound};
+use crate::providers::{Ask, Passed};
+
+use super::client::{Client, Gone, Head};
+use super::headers;
+use super::route::Step;
+use super::run::Run;
+use super::usage::Sighting;
+
+/// A whole answer, up to the part that waits for the settlement.
+pub(super) enum Delivered {
+    /// Nothing was sent yet: head and body go out together.
+    Plain { body: Bytes },
+    /// Everything but the end was sent.
+    Stream { tail: Bytes },
+}
+
+/// An attempt without an answer.
+pub(super) enum Broken {
+    /// The client left.
+    Gone(Option<Sighting>),
+    /// `sighting` is none where the provider can't have billed anything.
+    Failed { failure: Failure, sighting: Option<Sighting> },
+    /// Our own fault, or the request can't be translated for this target.
+    Refused(GatewayError),
+}
+
+/// What one attempt needs besides the run.
+pub(super) struct Exchange<'a> {
+    pub step: &'a Step,
+    pub deadline: Instant,
+    /// Pico-dollars that this attempt may cost before its stream is cut.
+    pub room_pico: u128,
+}
+
+/// The request for one target: spliced where client and provider speak the same format, translated where not.
+pub(super) fn outbound(run: &mut Run, step: &Step) -> Result<Outbound, GatewayError> {
+    let call = &run.call;
+    let (decoded, provider, adapter) = (&*call.decoded, &step.target.provider, step.adapter);
+    // OpenAI's own newer models refuse the older name; most servers that copy its format know only that one.
+    let usual = if provider.default_base_url { "max_completion_tokens" } else { "max_tokens" };
+    let cap_field = provider.max_tokens_field.as_deref().unwrap_or(usual);
+    let model = &*step.target.model;
+    let (body, dropped) = if adapter.wire() == call.dialect.wire() {
+        let as_asked = decoded.max_tokens == Some(step.max_tokens);
+        let passed = Passed {
+            body: &decoded.body,
+            owned: &decoded.owned,
+            model,
+            stream: decoded.stream,
+            max_tokens: (!as_asked).then_some(step.max_tokens),
+            cap_field,
+        };
+        (adapter.pass(&passed)?, Vec::new())
+    } else {
+        let ask = Ask { model, stream: decoded.stream, max_tokens: step.max_tokens, cap_field };
+        let encoded = adapter.encode(&call.dialect.chat(decoded)?, &ask)?;
+        (encoded.body, encoded.dropped)
+    };
+    let mut url = provider.base_url.clone();
+    url.push_str(&adapter.path(model, decoded.stream));
+    let out = Outbound {
+        url,
+        headers: adapter.headers(provider.api_key.as_ref().map(|key| key.expose())),
+        request_id: call.request_id.clone(),
+        body,
+        stream: decoded.stream,
+    };
+    for name in dropped {
+        if !run.dropped.contains(&name) {
+            run.dropped.push(name);
+        }
+    }
+    run.clamped_to = (decoded.max_tokens.is_some_and(|asked| asked > step.max_tokens)).then_some(step.max_tokens);
+    Ok(out)
+}
+
+/// Watches the client of a run while something else is awaited.
+pub(super) struct Attendance {
+    /// When the head has to go out, or the next keep-alive; none for plain replies.
+    next_sign: Option<Instant>,
+    keep_alive: Duration,
+}
+
+impl Attendance {
+    pub(super) fn new(run: &Run) -> Self {
+        let timeouts = &run.now.config.timeouts;
+        let held_since = Instant::from_std(run.started);
+        let next_sign = run.call.decoded.stream.then(|| held_since + timeouts.head_hold);
+        Attendance { next_sign, keep_alive: timeouts.keep_alive }
+    }
+
+    /// Something was sent: the next keep-alive is a whole gap away.
+    pub(super) fn signed(&mut self) {
+        if self.next_sign.is_some() {
+            self.next_sign = Some(Instant::now() + self.keep_alive);
+        }
+    }
+
+    /// Awaits `work`. Ends early when the client leaves; meanwhile a waiting stream gets its head after
+    /// `timeouts.head_hold` and a comment in every `timeouts.keep_alive`.
+    pub(super) async fn during<T>(
+        &mut self,
+        run: &Run,
+        client: &mut Client,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Gone> {
+        let token = client.gone();
+        let gone = token.cancelled();
+        tokio::pin!(work, gone);
+        loop {
+            let sign = self.next_sign;
+            let silent = async {
+                match sign {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            // Work comes first: while it is ready, neither the timer nor the token is looked at.
+            tokio::select! {
+                biased;
+                done = &mut work => return Ok(done),
+                () = &mut gone => return Err(Gone),
+                () = silent => {
+                    if !client.head_sent() {
+                        client.send_head(stream_head(run))?;
+                    }
+                    client.send(run.call.dialect.keep_alive()).await?;
+                    self.signed();
+                }
+            }
+        }
+    }
+}
+
+/// The head of a streamed reply.
+pub(super) fn stream_head(run: &Run) -> Head {
+    let mut headers = headers::of(run);
+    // Proxies that collect small writes would undo streaming.
+    headers.push(("x-accel-buffering", "no".to_owned()));
+    Head { status: 200, content_type: "text/event-stream; charset=utf-8", headers, body: None }
+}
+
+/// Reads what little may follow a finished answer, so that its connection can serve the next call.
+pub(super) async fn drain(mut answer: Answer) {
+    let by = Instant::now() + Duration::from_secs(1);
+    // Bounded: a provider that goes on sending loses the connection instead.
+    for _ in 0..16 {
+        match answer.chunk(by).await {
+            Ok(Some(_)) => {}
+            Ok(None) | Err(_) => return,
+        }
+    }
+}

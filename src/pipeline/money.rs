@@ -1,0 +1,163 @@
+//! The ledger as runs use it: which holds this process keeps alive, and settlements that wait for the store.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::domain::caller::Caller;
+use crate::domain::error::GatewayError;
+use crate::domain::ids::RunId;
+use crate::domain::limit::{Limit, LimitView, Quota};
+use crate::domain::money::NanoUsd;
+use crate::ledger::{Ledger, Reserve, Reserved};
+use crate::store::{Store, StoreError};
+use crate::telemetry::Metrics;
+
+/// An end of a hold that the store has not taken yet.
+#[derive(Clone, Copy, Debug)]
+enum Waiting {
+    Settle(RunId, NanoUsd),
+    Void(RunId),
+}
+
+pub struct Money {
+    store: Store,
+    ledger: Ledger,
+    metrics: Arc<Metrics>,
+    open: Mutex<HashSet<RunId>>,
+    waiting: Mutex<VecDeque<Waiting>>,
+}
+
+impl Money {
+    pub(super) fn new(store: &Store, metrics: Arc<Metrics>) -> Self {
+        Money {
+            ledger: Ledger::new(store),
+            store: store.clone(),
+            metrics,
+            open: Mutex::default(),
+            waiting: Mutex::default(),
+        }
+    }
+
+    /// Sets `amount` aside under every limit, or under none.
+    pub(super) async fn reserve(
+        &self,
+        run: RunId,
+        caller: Caller,
+        amount: NanoUsd,
+        limits: Arc<[Limit]>,
+    ) -> Result<Vec<LimitView>, GatewayError> {
+        match self.ledger.reserve(Reserve { run, caller, amount, limits }).await {
+            Ok(Reserved::Held { limits }) => {
+                locked(&self.open).insert(run);
+                self.metrics.holds_open.inc();
+                Ok(limits)
+            }
+            Ok(Reserved::Refused { view, retry_after_ms }) => Err(refusal(view, retry_after_ms, amount)),
+            Err(error) => {
+                // The answer may be lost and the hold taken: only its id can tell, so the id is voided.
+                self.wait(Waiting::Void(run));
+                Err(unavailable("reserve", &error))
+            }
+        }
+    }
+
+    /// Enlarges the hold of `run` before another attempt.
+    pub(super) async fn extend(&self, run: RunId, more: NanoUsd) -> Result<(), GatewayError> {
+        match self.ledger.extend(run, more).await {
+            Ok(Reserved::Held { .. }) => Ok(()),
+            Ok(Reserved::Refused { view, retry_after_ms }) => Err(refusal(view, retry_after_ms, more)),
+            Err(error) => Err(unavailable("extend", &error)),
+        }
+    }
+
+    /// Books `price` and frees the rest of the hold. What the store can't take now is retried until it can.
+    pub(super) async fn settle(&self, run: RunId, price: NanoUsd) {
+        if let Err(error) = self.ledger.settle(run, price).await {
+            unavailable("settle", &error);
+            self.wait(Waiting::Settle(run, price));
+        }
+        self.closed(&run);
+    }
+
+    /// Gives the whole hold back: nothing was sent.
+    pub(super) async fn void(&self, run: RunId) {
+        if let Err(error) = self.ledger.void(run).await {
+            unavailable("void", &error);
+            self.wait(Waiting::Void(run));
+        }
+        self.closed(&run);
+    }
+
+    /// Keeps the holds of open runs from expiring. Called every 15 s.
+    pub async fn renew(&self) -> Result<(), StoreError> {
+        let open: Vec<RunId> = locked(&self.open).iter().copied().collect();
+        if open.is_empty() {
+            return Ok(());
+        }
+        self.ledger.renew(&open).await
+    }
+
+    /// Ends every hold whose process is gone. Returns how many.
+    pub async fn expire(&self) -> Result<usize, StoreError> {
+        Ok(self.ledger.expire().await?.len())
+    }
+
+    /// Tries again what the store could not take. Stops at the first that still fails.
+    pub async fn retry_waiting(&self) {
+        loop {
+            let Some(next) = locked(&self.waiting).front().copied() else { return };
+            let taken = match next {
+                Waiting::Settle(run, price) => self.ledger.settle(run, price).await.map(|_| ()),
+                Waiting::Void(run) => self.ledger.void(run).await,
+            };
+            if taken.is_err() {
+                return;
+            }
+            locked(&self.waiting).pop_front();
+            self.metrics.settlements_waiting.dec();
+        }
+    }
+
+    /// Asks the store for a sign of life, so that readiness is not stale.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.store.ping().await
+    }
+
+    pub fn is_store_up(&self) -> bool {
+        self.store.is_up()
+    }
+
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    fn wait(&self, what: Waiting) {
+        locked(&self.waiting).push_back(what);
+        self.metrics.settlements_waiting.inc();
+    }
+
+    fn closed(&self, run: &RunId) {
+        if locked(&self.open).remove(run) {
+            self.metrics.holds_open.dec();
+        }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Ids and amounts stay valid whatever panicked while they were locked.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn refusal(view: LimitView, retry_after_ms: u64, asked: NanoUsd) -> GatewayError {
+    let (view, retry_after) = (Box::new(view), Duration::from_millis(retry_after_ms));
+    match view.limit.quota {
+        Quota::UsdPerDay { .. } => GatewayError::BudgetExceeded { view, asked, retry_after },
+        Quota::Requests { .. } => GatewayError::RateLimited { view, retry_after },
+    }
+}
+
+fn unavailable(verb: &str, error: &StoreError) -> GatewayError {
+    tracing::debug!(verb, %error, "the store did not take a ledger call");
+    GatewayError::StoreUnavailable
+}

@@ -1,0 +1,200 @@
+//! Frames of one streamed answer: what they say, and what of them goes to the client.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::dialects::StreamEncoder;
+use crate::domain::chat::{ChatEvent, Finish};
+use crate::domain::failure::{Failure, Phase};
+use crate::domain::sse::{SseCaps, SseFrame, SseSplitter};
+use crate::providers::{FrameKind, StreamDecoder};
+
+use super::failures;
+use super::plain::about;
+use super::route::Step;
+use super::run::Run;
+use super::usage::Sighting;
+
+/// Bytes of role and created frames that may pile up before the first content.
+const LARGEST_PRELUDE: usize = 1 << 20;
+
+/// How a provider's frames become the client's.
+enum Output {
+    /// Same format on both sides: the frames' own bytes, but for the usage the client did not ask for.
+    Pass {
+        show_usage: bool,
+    },
+    Translate(Box<dyn StreamEncoder>),
+}
+
+pub(super) struct Reading<'a> {
+    step: &'a Step,
+    splitter: SseSplitter,
+    decoder: Box<dyn StreamDecoder>,
+    output: Output,
+    frames: Vec<SseFrame>,
+    events: Vec<ChatEvent>,
+    /// Whole frames for the client that have not been sent.
+    pending: BytesMut,
+    /// The end marker's own bytes, kept back until the run is settled.
+    end: Option<Bytes>,
+    id: Option<String>,
+    model: Option<String>,
+    pub sighting: Sighting,
+    /// Content was seen: the run is committed to this target.
+    pub content: bool,
+    /// A finish reason was seen.
+    pub finished: bool,
+    /// The provider sent an error event.
+    pub refused: bool,
+}
+
+impl<'a> Reading<'a> {
+    pub(super) fn new(step: &'a Step, run: &Run) -> Self {
+        let call = &run.call;
+        let output = if step.adapter.wire() == call.dialect.wire() {
+            Output::Pass { show_usage: call.decoded.include_usage }
+        } else {
+            Output::Translate(call.dialect.encoder(&about(run, None, None, step)))
+        };
+        Reading {
+            step,
+            splitter: SseSplitter::new(SseCaps::default()),
+            decoder: step.adapter.decoder(),
+            output,
+            frames: Vec::new(),
+            events: Vec::new(),
+            pending: BytesMut::new(),
+            end: None,
+            id: None,
+            model: None,
+            sighting: Sighting::default(),
+            content: false,
+            finished: false,
+            refused: false,
+        }
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        if self.content { Phase::MidStream } else { Phase::FirstContent }
+    }
+
+    /// Bytes for the client, if there are any.
+    pub(super) fn pending(&mut self) -> Option<Bytes> {
+        (!self.pending.is_empty()).then(|| self.pending.split().freeze())
+    }
+
+    /// Reads the next bytes. True once the answer is whole.
+    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<bool, Failure> {
+        let mut frames = std::mem::take(&mut self.frames);
+        let split = self.splitter.push(bytes, &mut frames);
+        for frame in frames.drain(..) {
+            if self.frame(&frame)? {
+                return Ok(true);
+            }
+        }
+        self.frames = frames;
+        if split.is_err() || (!self.content && self.pending.len() > LARGEST_PRELUDE) {
+            return Err(failures::oversized(self.step, self.phase()));
+        }
+        Ok(false)
+    }
+
+    /// One frame. True at the end marker of a whole answer.
+    fn frame(&mut self, frame: &SseFrame) -> Result<bool, Failure> {
+        let mut events = std::mem::take(&mut self.events);
+        let read = self.decoder.push(frame, &mut events);
+        for event in events.drain(..) {
+            self.event(event)?;
+        }
+        self.events = events;
+        let kind = read.map_err(|error| failures::undecodable(self.step, self.phase(), error))?;
+        let show = match (&self.output, kind) {
+            (Output::Pass { .. }, FrameKind::Data) => true,
+            (Output::Pass { show_usage }, FrameKind::UsageOnly) => *show_usage,
+            _ => false,
+        };
+        if show {
+            self.pending.extend_from_slice(&frame.raw);
+        }
+        if kind != FrameKind::End {
+            return Ok(false);
+        }
+        self.end = Some(frame.raw.clone());
+        self.closed().map(|()| true)
+    }
+
+    fn event(&mut self, event: ChatEvent) -> Result<(), Failure> {
+        self.content |= event.is_content();
+        self.sighting.output_bytes += event.output_bytes();
+        if let Output::Translate(encoder) = &mut self.output {
+            encoder.push(&event, &mut self.pending);
+        }
+        match event {
+            ChatEvent::Start { id, model } => {
+                self.id = self.id.take().or(id);
+                self.model = self.model.take().or(model);
+            }
+            ChatEvent::Usage(usage) => self.sighting.reported = Some(usage),
+            ChatEvent::Finish(_) => {
+                self.finished = true;
+                self.sighting.whole = true;
+            }
+            ChatEvent::Error(error) => {
+                self.refused = true;
+                return Err(failures::in_band(self.step, self.phase(), error));
+            }
+            ChatEvent::Text(_)
+            | ChatEvent::Reasoning { .. }
+            | ChatEvent::ReasoningSignature(_)
+            | ChatEvent::Refusal(_)
+            | ChatEvent::ToolStart { .. }
+            | ChatEvent::ToolArguments { .. }
+            | ChatEvent::End => {}
+        }
+        Ok(())
+    }
+
+    /// The provider has nothing more to say: was that the whole answer? A finish reason is its proof; an end marker
+    /// alone is not.
+    pub(super) fn closed(&self) -> Result<(), Failure> {
+        match (self.finished, self.content) {
+            (true, _) => Ok(()),
+            (false, true) => Err(failures::truncated(self.step, Phase::MidStream)),
+            (false, false) => Err(failures::empty(self.step, Phase::FirstContent)),
+        }
+    }
+
+    /// What is left to send of a whole answer once its run is settled.
+    pub(super) fn tail(&mut self, run: &Run) -> Bytes {
+        match (&mut self.output, self.end.take()) {
+            (Output::Pass { .. }, Some(end)) => self.pending.extend_from_slice(&end),
+            (Output::Pass { .. }, None) => self.encoder(run).finish(None, &mut self.pending),
+            (Output::Translate(encoder), _) => {
+                // The client may have asked for the usage; where the provider sent none it is ours, as on the bill.
+                let usage = self.sighting.bill(run, self.step).usage;
+                encoder.finish(Some(&usage), &mut self.pending);
+            }
+        }
+        self.pending.split().freeze()
+    }
+
+    /// Ends a stream that used up its hold the way a reached output cap ends.
+    pub(super) fn cut(&mut self, run: &Run) -> Bytes {
+        let usage = self.sighting.bill(run, self.step).usage;
+        let mut fresh;
+        let encoder = match &mut self.output {
+            Output::Translate(encoder) => encoder,
+            Output::Pass { .. } => {
+                fresh = run.call.dialect.encoder(&about(run, self.id.take(), self.model.take(), self.step));
+                &mut fresh
+            }
+        };
+        encoder.push(&ChatEvent::Finish(Finish::Length), &mut self.pending);
+        encoder.finish(Some(&usage), &mut self.pending);
+        self.pending.split().freeze()
+    }
+
+    fn encoder(&self, run: &Run) -> Box<dyn StreamEncoder> {
+        run.call.dialect.encoder(&about(run, self.id.clone(), self.model.clone(), self.step))
+    }
+}

@@ -1,0 +1,120 @@
+//! Tier -> plan: ordered targets with their worst-case price. No I/O: the same input gives the same plan.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::{OverCap, Target};
+use crate::domain::error::GatewayError;
+use crate::domain::money::NanoUsd;
+use crate::domain::usage::{Price, round_up};
+use crate::pricing::tokens;
+use crate::providers::{self, Adapter};
+
+use super::run::Run;
+use super::snapshot::Snapshot;
+
+/// One target of a plan, ready to be called.
+pub(super) struct Step {
+    pub target: Arc<Target>,
+    pub adapter: &'static dyn Adapter,
+    /// Of the longest context the call can have.
+    pub price: Price,
+    /// Output cap sent to this target.
+    pub max_tokens: u64,
+    pub worst_pico: u128,
+}
+
+pub(super) struct Plan {
+    /// Never empty.
+    pub steps: Vec<Step>,
+    /// The dearest step at its worst: what is set aside before the first call.
+    pub worst: NanoUsd,
+    pub deadline: tokio::time::Instant,
+    /// Calls to providers, the first included.
+    pub attempts: u32,
+}
+
+/// What a tier or a direct target allows.
+pub(super) struct Course<'a> {
+    pub targets: &'a [Arc<Target>],
+    pub max_tokens: u64,
+    pub cost_cap: Option<NanoUsd>,
+}
+
+/// Upper bound of the input tokens of a call.
+pub(super) fn input_bound(run: &Run) -> u64 {
+    let body = &run.call.decoded.body;
+    let texts: Vec<&str> = run
+        .call
+        .decoded
+        .billed
+        .iter()
+        .filter_map(|span| body.get(span.clone()))
+        .filter_map(|bytes| std::str::from_utf8(bytes).ok())
+        .collect();
+    tokens::input_upper_bound(&texts)
+}
+
+/// Worst-case price over all priced targets, before any cap: what policies see as the estimate.
+pub(super) fn estimate(now: &Snapshot, course: &Course<'_>, input: u64, output: u64) -> NanoUsd {
+    let worst = course.targets.iter().filter_map(|t| price(now, t, input)).map(|p| p.worst(input, output)).max();
+    worst.map_or(NanoUsd::ZERO, round_up)
+}
+
+/// `cap` is the output cap after client, tier and policy have spoken.
+pub(super) fn plan(run: &Run, course: &Course<'_>, input: u64, cap: u64) -> Result<Plan, GatewayError> {
+    let now = &*run.now;
+    let choices = u64::from(run.call.decoded.n.max(1));
+    let mut steps = Vec::with_capacity(course.targets.len());
+    let mut unpriced = None;
+    let mut cheapest_over_cap: Option<NanoUsd> = None;
+    for target in course.targets {
+        let Some(adapter) = providers::adapter(target.provider.kind) else { continue };
+        let Some(price) = price(now, target, input) else {
+            unpriced = unpriced.or(Some(target));
+            continue;
+        };
+        let worst = |max_tokens: u64| price.worst(input, max_tokens.saturating_mul(choices));
+        let mut max_tokens = cap;
+        if let Some(limit) = course.cost_cap {
+            let limit_pico = u128::from(limit.get()) * 1_000;
+            if worst(max_tokens) > limit_pico && now.config.request.over_cap == OverCap::Clamp {
+                let per_token = u128::from(price.output.get()) * u128::from(choices);
+                let room = limit_pico.saturating_sub(price.worst(input, 0));
+                max_tokens = room.checked_div(per_token).map_or(cap, |fit| u64::try_from(fit).unwrap_or(cap)).min(cap);
+            }
+            if max_tokens == 0 || worst(max_tokens) > limit_pico {
+                let estimate = round_up(worst(cap));
+                cheapest_over_cap = Some(cheapest_over_cap.map_or(estimate, |e| e.min(estimate)));
+                continue;
+            }
+        }
+        let worst_pico = worst(max_tokens);
+        steps.push(Step { target: Arc::clone(target), adapter, price, max_tokens, worst_pico });
+    }
+    let Some(worst) = steps.iter().map(|s| s.worst_pico).max() else {
+        return Err(match (cheapest_over_cap, course.cost_cap, unpriced) {
+            (Some(estimate), Some(cap), _) => GatewayError::CostCapExceeded { estimate, cap },
+            (_, _, Some(target)) => GatewayError::UnpricedModel { model: target.name.to_string() },
+            _ => GatewayError::Internal,
+        });
+    };
+    let attempts = if run.call.client_retries {
+        // The client retries by itself: fallbacks yes, second calls to the same target no.
+        u32::try_from(steps.len()).unwrap_or(u32::MAX).min(now.config.retry.attempts)
+    } else {
+        now.config.retry.attempts
+    };
+    let left = now.config.timeouts.total.saturating_sub(run.started.elapsed());
+    Ok(Plan {
+        steps,
+        worst: round_up(worst),
+        deadline: tokio::time::Instant::now() + left.max(Duration::from_millis(1)),
+        attempts: attempts.max(1),
+    })
+}
+
+/// The price of a call with `input_tokens`; where it depends on the length of the context, that band's.
+pub(super) fn price(now: &Snapshot, target: &Target, input_tokens: u64) -> Option<Price> {
+    now.prices.price_at(target.provider.catalogue, &target.name, &target.model, input_tokens)
+}

@@ -1,0 +1,116 @@
+//! What is known of one run while it lasts.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use crate::config::Key;
+use crate::dialects::{Decoded, Dialect};
+use crate::domain::caller::Caller;
+use crate::domain::error::GatewayError;
+use crate::domain::ids::RunId;
+use crate::domain::limit::LimitView;
+use crate::domain::money::NanoUsd;
+use crate::domain::record::AttemptRecord;
+
+use super::snapshot::Snapshot;
+
+/// What a door hands in: a decoded request of a known caller.
+pub struct Call {
+    pub run: RunId,
+    /// Echoed or minted by the door; also sent upstream.
+    pub request_id: String,
+    pub caller: Caller,
+    /// None in keyless mode.
+    pub key: Option<Arc<Key>>,
+    pub dialect: &'static dyn Dialect,
+    pub decoded: Arc<Decoded>,
+    /// The client says that this is its own retry: the gateway adds none of its own.
+    pub client_retries: bool,
+}
+
+/// Why a run has no answer to deliver.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The client left; what was delivered is billed.
+    Gone,
+    Failed(GatewayError),
+}
+
+impl End {
+    pub(super) fn panicked(run: &RunId, panic: &(dyn std::any::Any + Send)) -> Self {
+        let text = panic
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("no text");
+        tracing::error!(%run, panic = text, "a run panicked; this is a defect of the gateway");
+        End::Failed(GatewayError::Internal)
+    }
+}
+
+impl From<GatewayError> for End {
+    fn from(error: GatewayError) -> Self {
+        End::Failed(error)
+    }
+}
+
+impl From<super::client::Gone> for End {
+    fn from(_: super::client::Gone) -> Self {
+        End::Gone
+    }
+}
+
+/// The run's own notes; its record is made from them.
+pub(super) struct Run {
+    pub call: Call,
+    pub now: Arc<Snapshot>,
+    pub started: Instant,
+    pub started_ms: u64,
+    pub tier: String,
+    pub tier_cause: &'static str,
+    pub estimate: NanoUsd,
+    /// Nano-dollars set aside; zero while there is no hold.
+    pub hold: NanoUsd,
+    pub held: bool,
+    pub limits: Vec<LimitView>,
+    pub attempts: Vec<AttemptRecord>,
+    /// Output cap of the answering target, when it is lower than what the client asked for.
+    pub clamped_to: Option<u64>,
+    pub first_content: Option<Instant>,
+    pub cut_at_hold: bool,
+    pub dropped: Vec<String>,
+}
+
+impl Run {
+    pub(super) fn new(call: Call, now: Arc<Snapshot>) -> Self {
+        let dropped = call.decoded.dropped.clone();
+        Run {
+            call,
+            now,
+            started: Instant::now(),
+            started_ms: unix_ms(),
+            tier: String::new(),
+            tier_cause: "",
+            estimate: NanoUsd::ZERO,
+            hold: NanoUsd::ZERO,
+            held: false,
+            limits: Vec::new(),
+            attempts: Vec::new(),
+            clamped_to: None,
+            first_content: None,
+            cut_at_hold: false,
+            dropped,
+        }
+    }
+
+    /// Pico-dollars of all attempts so far.
+    pub(super) fn spent_pico(&self) -> u128 {
+        self.attempts.iter().map(|a| u128::from(a.cost_pico)).sum()
+    }
+}
+
+/// Unix milliseconds of this process's clock; for records only, limits go by the store's clock.
+pub(super) fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

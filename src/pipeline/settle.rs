@@ -1,0 +1,129 @@
+//! The run's last act on every path: money first, then the end of the answer, then the record.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::dialects::Dialect;
+use crate::domain::error::GatewayError;
+use crate::domain::money::NanoUsd;
+use crate::domain::record::{Outcome, RECORD_VERSION, RunRecord};
+use crate::domain::usage::{Usage, round_up};
+use crate::telemetry;
+
+use super::Hall;
+use super::client::{Client, Gone, Head};
+use super::exchange::{Delivered, stream_head};
+use super::headers;
+use super::run::{End, Run, unix_ms};
+
+/// Status of a run whose client left first, in logs and receipts.
+const CLIENT_CLOSED_REQUEST: u16 = 499;
+
+impl Hall {
+    /// Settles or voids the hold, ends the reply, writes the record.
+    pub(super) async fn settle(&self, run: Run, end: Result<Delivered, End>, mut client: Client) {
+        let price = round_up(run.spent_pico()).min(run.hold);
+        if run.held {
+            if run.attempts.iter().all(|a| a.error.as_deref() == Some("connect")) {
+                self.money.void(run.call.run).await;
+            } else {
+                self.money.settle(run.call.run, price).await;
+            }
+        }
+        let (mut outcome, mut status, mut code) = match &end {
+            Ok(_) if run.cut_at_hold => (Outcome::CutAtHold, 200, None),
+            Ok(_) => (Outcome::Ok, 200, None),
+            Err(End::Gone) => (Outcome::ClientGone, CLIENT_CLOSED_REQUEST, None),
+            Err(End::Failed(error)) => {
+                let refused = run.attempts.is_empty();
+                let reply = run.call.dialect.error(error);
+                let outcome = if refused { Outcome::Refused } else { Outcome::Error };
+                (outcome, reply.status, Some(reply.code))
+            }
+        };
+        if answer(&run, end, &mut client, price).await.is_err() && outcome != Outcome::Error {
+            (outcome, status, code) = (Outcome::ClientGone, CLIENT_CLOSED_REQUEST, None);
+        }
+        drop(client);
+        self.record(run, price, outcome, status, code);
+    }
+
+    fn record(&self, run: Run, price: NanoUsd, outcome: Outcome, status: u16, error_code: Option<String>) {
+        let call = &run.call;
+        let record = RunRecord {
+            version: RECORD_VERSION,
+            id: call.run,
+            request_id: call.request_id.clone(),
+            key: call.caller.key.to_string(),
+            team: call.caller.team.to_string(),
+            user: call.caller.user.to_string(),
+            dialect: call.dialect.name().to_owned(),
+            stream: call.decoded.stream,
+            generation: run.now.generation,
+            tier: run.tier,
+            tier_cause: run.tier_cause.to_owned(),
+            target: run.attempts.last().map(|a| a.target.clone()).unwrap_or_default(),
+            status,
+            outcome,
+            error_code,
+            usage: run.attempts.iter().fold(Usage::default(), |sum, a| sum.plus(&a.usage)),
+            counted: run.attempts.iter().any(|a| a.estimated),
+            attempts: run.attempts,
+            limits: run.limits,
+            estimate: run.estimate,
+            hold: run.hold,
+            price,
+            price_book: run.now.prices.version().to_owned(),
+            started_ms: run.started_ms,
+            total_ms: unix_ms().saturating_sub(run.started_ms),
+            first_content_ms: run
+                .first_content
+                .map(|at| u64::try_from(at.duration_since(run.started).as_millis()).unwrap_or(u64::MAX)),
+        };
+        self.metrics.observe(&record);
+        (self.log)(telemetry::log_line(&record));
+        self.runs.finish(record);
+    }
+}
+
+/// Sends what the client still has to get.
+async fn answer(run: &Run, end: Result<Delivered, End>, client: &mut Client, price: NanoUsd) -> Result<(), Gone> {
+    match end {
+        Ok(Delivered::Plain { body }) => {
+            let mut headers = headers::of(run);
+            headers.push(("x-headgate-cost-usd", price.to_string()));
+            client.send_head(Head { status: 200, content_type: "application/json", headers, body: Some(body) })
+        }
+        Ok(Delivered::Stream { tail }) => {
+            if !client.head_sent() {
+                client.send_head(stream_head(run))?;
+            }
+            client.send(with_cost(run.call.dialect, price, &tail)).await?;
+            client.end().await
+        }
+        Err(End::Gone) => Err(Gone),
+        Err(End::Failed(error)) if client.head_sent() => {
+            // No end follows: the connection closes abnormally behind the error frame.
+            client.send(run.call.dialect.in_band_error(&error)).await
+        }
+        Err(End::Failed(error)) => client.send_head(refusal(run, &error)),
+    }
+}
+
+fn refusal(run: &Run, error: &GatewayError) -> Head {
+    let reply = run.call.dialect.error(error);
+    let mut headers = headers::of(run);
+    if let GatewayError::BudgetExceeded { view, .. } | GatewayError::RateLimited { view, .. } = error {
+        headers::limits(std::slice::from_ref(view), unix_ms(), &mut headers);
+    }
+    headers.extend(reply.headers);
+    Head { status: reply.status, content_type: reply.content_type, headers, body: Some(reply.body) }
+}
+
+/// A last comment with the price, before the frames that end the stream.
+fn with_cost(dialect: &dyn Dialect, price: NanoUsd, tail: &Bytes) -> Bytes {
+    let comment = dialect.comment(&format!("headgate cost_usd={price}"));
+    let mut out = BytesMut::with_capacity(comment.len() + tail.len());
+    out.extend_from_slice(&comment);
+    out.extend_from_slice(tail);
+    out.freeze()
+}
