@@ -11,6 +11,7 @@
 //! ground  domain, telemetry                     values, errors, metric names; no I/O
 //! ```
 
+pub mod admin;
 pub mod config;
 pub mod dialects;
 pub mod domain;
@@ -22,7 +23,10 @@ pub mod policy;
 pub mod pricing;
 pub mod providers;
 pub mod runs;
+pub mod server;
 pub mod simulator;
 pub mod store;
 pub mod targets;
 pub mod telemetry;
+#[path = "../workers/workers.rs"]
+pub mod workers;

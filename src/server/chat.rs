@@ -1,0 +1,67 @@
+//! Chat routes: read, identify, decode, hand over, copy back.
+
+use std::sync::Arc;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use tokio_util::sync::CancellationToken;
+
+use crate::dialects::{Dialect, OPENAI_CHAT};
+use crate::domain::error::GatewayError;
+use crate::domain::ids::RunId;
+use crate::pipeline::{Call, RunHandle};
+
+use super::{Connection, Door, body, caller, guard, reply, unread};
+
+pub(super) async fn openai_chat(request: HttpRequest, payload: web::Payload, door: web::Data<Door>) -> HttpResponse {
+    chat(OPENAI_CHAT, &request, payload, &door).await
+}
+
+async fn chat(
+    dialect: &'static dyn Dialect,
+    request: &HttpRequest,
+    mut payload: web::Payload,
+    door: &Door,
+) -> HttpResponse {
+    let request_id = reply::request_id(request);
+    let mut origin = None;
+    let started = start(dialect, request, &mut payload, door, &request_id, &mut origin).await;
+    let mut response = match started {
+        Ok(handle) => reply::from_run(dialect, handle, &request_id).await,
+        Err(error) => unread::drained(reply::error(dialect, &error, &request_id), payload),
+    };
+    guard::allow(&mut response, origin.as_deref());
+    response
+}
+
+/// Everything that needs no hold and no policy. A request that fails here never was a run.
+async fn start(
+    dialect: &'static dyn Dialect,
+    request: &HttpRequest,
+    payload: &mut web::Payload,
+    door: &Door,
+    request_id: &str,
+    origin: &mut Option<String>,
+) -> Result<RunHandle, GatewayError> {
+    let now = door.hall.snapshot();
+    let config = &now.config;
+    guard::host(request, config)?;
+    let (caller, key) = caller::identify(request, config)?;
+    *origin = guard::origin(request, key.as_deref())?;
+    if door.hall.status().is_draining() {
+        return Err(GatewayError::ShuttingDown);
+    }
+    let body = body::read(request, payload, config.server.max_body_bytes, config.timeouts.client_body).await?;
+    let decoded = Arc::new(dialect.decode(body)?);
+    let retries = request.headers().get("x-stainless-retry-count").and_then(|value| value.to_str().ok());
+    let call = Call {
+        run: RunId::mint(),
+        request_id: request_id.to_owned(),
+        caller,
+        key,
+        dialect,
+        decoded,
+        client_retries: retries.is_some_and(|count| count != "0"),
+    };
+    let connection = request.conn_data::<Connection>().map(|connection| connection.gone.clone());
+    Ok(door.hall.start(call, &connection.unwrap_or_else(CancellationToken::new)))
+}

@@ -1,0 +1,77 @@
+//! The sweep: keeps the holds of this process alive, ends those of dead ones, hands in late settlements, and shows
+//! what only a look from outside can tell (store, breakers, policies).
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::pipeline::Hall;
+use crate::store::StoreError;
+use crate::targets::BreakerState;
+use crate::telemetry::{HookLabel, TargetLabel};
+
+const TICK: Duration = Duration::from_secs(1);
+
+/// Ticks between two renewals; a hold lives four times as long without one.
+const RENEW_EVERY: u32 = 15;
+
+const EXPIRE_EVERY: u32 = 5;
+
+pub(super) async fn run(hall: Arc<Hall>, stop: CancellationToken) {
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut store_was_up = true;
+    for tick in 0_u32.. {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        hall.money().retry_waiting().await;
+        let mut result = hall.money().ping().await;
+        if tick % RENEW_EVERY == 0 && result.is_ok() {
+            result = hall.money().renew().await;
+        }
+        if tick % EXPIRE_EVERY == 0 && result.is_ok() {
+            result = expire(&hall).await;
+        }
+        store_was_up = tell_store(&hall, store_was_up, result.err());
+        show(&hall);
+    }
+}
+
+async fn expire(hall: &Hall) -> Result<(), StoreError> {
+    let ended = hall.money().expire().await?;
+    if ended > 0 {
+        tracing::warn!(ended, "holds of runs whose process is gone were ended; their price is platform waste");
+    }
+    Ok(())
+}
+
+/// One log line per change of state, however long it lasts.
+fn tell_store(hall: &Hall, was_up: bool, error: Option<StoreError>) -> bool {
+    let up = hall.money().is_store_up();
+    hall.metrics().store_up.set(i64::from(up));
+    if was_up && !up {
+        let error = error.map(|e| e.to_string()).unwrap_or_default();
+        tracing::error!(error, "the store does not answer: new calls are refused with 503 until it does");
+    } else if up && !was_up {
+        tracing::info!("the store answers again");
+    }
+    up
+}
+
+fn show(hall: &Hall) {
+    for (target, state) in hall.targets().states(Instant::now()) {
+        let number = match state {
+            BreakerState::Closed => 0,
+            BreakerState::HalfOpen => 1,
+            BreakerState::Open => 2,
+        };
+        hall.metrics().breaker_state.get_or_create(&TargetLabel { target }).set(number);
+    }
+    for (hook, failures) in hall.snapshot().policies.failures().iter() {
+        hall.metrics().policy_failures.get_or_create(&HookLabel { hook }).set(failures.total);
+    }
+}
