@@ -12,6 +12,8 @@
 //! ```
 
 pub mod admin;
+pub mod app;
+pub mod cli;
 pub mod config;
 pub mod dialects;
 pub mod domain;

@@ -1,0 +1,80 @@
+//! From files to one config generation.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::config::{self, Config, Durability, KnownKind, SqliteSync, StoreAt};
+use crate::pipeline::Snapshot;
+use crate::policy::{Policies, PolicySources, Source};
+use crate::pricing::PriceBook;
+use crate::providers::ADAPTERS;
+use crate::store::StoreSpec;
+
+/// Hash over the texts of everything that config reads: equal texts are no edit.
+pub(super) type Fingerprint = [u8; 32];
+
+/// The provider kinds that this build can speak to.
+fn known_kinds() -> Vec<KnownKind> {
+    ADAPTERS
+        .iter()
+        .map(|adapter| KnownKind {
+            name: adapter.kind(),
+            default_base_url: adapter.default_base_url(),
+            catalogue: adapter.catalogue(),
+        })
+        .collect()
+}
+
+/// Reads, validates and compiles everything that makes a generation, or says everything that is wrong with it.
+pub(super) fn snapshot(
+    path: &Path,
+    env: &BTreeMap<String, String>,
+    generation: u64,
+) -> Result<(Snapshot, Fingerprint), String> {
+    let config = config::load(path, env, &known_kinds()).map_err(|problems| problems.to_string())?;
+    let mut hasher = Sha256::new();
+    for file in config.files() {
+        // Secrets from files are part of a generation as well. What can't be read is told where it is used.
+        hasher.update(std::fs::read(&file).unwrap_or_default());
+        hasher.update([0]);
+    }
+    let sources = policy_sources(&config)?;
+    let policies = Policies::compile(sources).map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        lines.join("\n")
+    })?;
+    let prices = PriceBook::new(config.prices.clone());
+    let config = Arc::new(config);
+    Ok((Snapshot { generation, config, policies, prices }, hasher.finalize().into()))
+}
+
+/// Everything that `serve` and each reload check, without opening a port or a store.
+/// Errors: all problems, one per line, with file and line.
+pub fn check(path: &Path, env: &BTreeMap<String, String>) -> Result<Arc<Config>, String> {
+    snapshot(path, env, 0).map(|(snapshot, _)| snapshot.config)
+}
+
+/// Texts of the policies that `config` names.
+fn policy_sources(config: &Config) -> Result<PolicySources, String> {
+    let read = |path: &Option<PathBuf>| -> Result<Option<Source>, String> {
+        let Some(path) = path else { return Ok(None) };
+        let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
+        Ok(Some(Source { file: path.display().to_string(), text }))
+    };
+    let paths = &config.policies;
+    Ok(PolicySources { admission: read(&paths.admission)?, errors: read(&paths.errors)?, tiers: read(&paths.tiers)? })
+}
+
+pub(super) fn store_spec(at: &StoreAt) -> StoreSpec {
+    match at {
+        StoreAt::Sqlite { path, sync } => {
+            StoreSpec::Sqlite { path: path.clone(), full_sync: *sync == SqliteSync::Full }
+        }
+        StoreAt::Redis { url, durability } => {
+            StoreSpec::Redis { url: url.expose().to_owned(), relaxed: *durability == Durability::Relaxed }
+        }
+    }
+}
