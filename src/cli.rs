@@ -35,18 +35,13 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve clients with the config in config.yaml
     Serve(serve::Serve),
-    /// Show what Headgate does, on mock providers, then stay up to be tried
     Demo(demo::Demo),
-    /// Run a model provider to test against, with faults on request
     Mock(mock::Mock),
-    /// Say whether a config is right, and what it comes to
     Check(check::Check),
     /// Work on policy scripts
     #[command(subcommand)]
     Policy(policy::Policy),
-    /// Show what has been spent against every limit
     Usage(usage::Usage),
 }
 

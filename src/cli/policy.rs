@@ -11,7 +11,6 @@ use super::Failure;
 
 #[derive(Subcommand)]
 pub(super) enum Policy {
-    /// Run the cases of every *_test.lua against the script it names
     Test(Test),
 }
 

@@ -31,7 +31,8 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
-        start_log("info");
+        // The web server tells of each of its threads.
+        start_log("info,actix_server=warn");
         let mut env = environment();
         let flags = [("HEADGATE_SERVER__LISTEN", self.listen), ("HEADGATE_SERVER__ADMIN_LISTEN", self.admin_listen)];
         for (name, value) in flags {
