@@ -34,6 +34,7 @@ impl Hall {
     /// Calls targets until one answers, or no other call is possible. Before content only.
     pub(super) async fn attempt(&self, run: &mut Run, plan: &Plan, client: &mut Client) -> Result<Delivered, End> {
         let start = Instant::now();
+        let mut attendance = Attendance::new(run);
         let mut standings = vec![Standing { calls: 0, ready: Some(start) }; plan.steps.len()];
         let mut last: Option<GatewayError> = None;
         for _ in 0..plan.attempts {
@@ -44,7 +45,7 @@ impl Hall {
             }
             if !wait.is_zero() {
                 let pause = tokio::time::sleep(wait);
-                Attendance::new(run).during(run, client, pause).await?;
+                attendance.during(run, client, pause).await?;
             }
             standings[index].calls += 1;
             let spent = run.spent_pico();
@@ -61,10 +62,10 @@ impl Hall {
             let began = StdInstant::now();
             self.metrics.upstream_open.inc();
             let result = if run.call.decoded.stream {
-                exchange.stream(run, client).await
+                exchange.stream(run, client, &mut attendance).await
             } else {
                 let untried = standings.iter().filter(|s| s.calls == 0 && s.ready.is_some()).count();
-                exchange.plain(run, client, share(plan.deadline, untried)).await
+                exchange.plain(run, client, &mut attendance, share(plan.deadline, untried)).await
             };
             self.metrics.upstream_open.dec();
             match result {

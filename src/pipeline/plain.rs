@@ -27,10 +27,10 @@ impl Exchange<'_> {
         &self,
         run: &mut Run,
         client: &mut Client,
+        attendance: &mut Attendance,
         by: Instant,
     ) -> Result<(Delivered, Sighting), Broken> {
-        let mut attendance = Attendance::new(run);
-        let mut answer = self.send(run, client, &mut attendance, by).await?;
+        let mut answer = self.send(run, client, attendance, by).await?;
         let sent = Sighting::default();
         let failed = |failure, sighting| Broken::Failed { failure, sighting: Some(sighting) };
         let step = self.step;

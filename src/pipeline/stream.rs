@@ -13,14 +13,15 @@ use super::usage::Sighting;
 
 impl Exchange<'_> {
     /// Calls the target and streams its answer. After the first content a failure is final.
-    pub(super) async fn stream(&self, run: &mut Run, client: &mut Client) -> Result<(Delivered, Sighting), Broken> {
+    pub(super) async fn stream(
+        &self,
+        run: &mut Run,
+        client: &mut Client,
+        attendance: &mut Attendance,
+    ) -> Result<(Delivered, Sighting), Broken> {
         let timeouts = run.now.config.timeouts;
-        let mut attendance = Attendance::new(run);
-        if client.head_sent() {
-            attendance.signed();
-        }
         let head_by = self.deadline.min(Instant::now() + timeouts.headers);
-        let mut answer = self.send(run, client, &mut attendance, head_by).await?;
+        let mut answer = self.send(run, client, attendance, head_by).await?;
         if !answer.is_event_stream() {
             let failure = failures::not_a_stream(self.step);
             return Err(Broken::Failed { failure, sighting: Some(Sighting::default()) });
@@ -36,7 +37,7 @@ impl Exchange<'_> {
                 Ok(Ok(Some(bytes))) => reading.take(&bytes),
             };
             // What came before a failure in the same read is the client's.
-            if reading.content && self.commit(run, client, &mut attendance, &mut reading).await.is_err() {
+            if reading.content && self.commit(run, client, attendance, &mut reading).await.is_err() {
                 return Err(Broken::Gone(Some(reading.sighting)));
             }
             let whole = read.map_err(|failure| reading.broken(failure))?;
