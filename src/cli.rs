@@ -86,8 +86,11 @@ fn environment() -> BTreeMap<String, String> {
 /// Remarks of the gateway itself go to stderr; stdout belongs to one JSON line per run.
 fn start_log(default: &str) {
     use std::io::IsTerminal;
+    // actix tells of each of its threads, and reports every stream that is broken off on purpose as an error; the
+    // run's own line has the reason.
+    let usual = format!("{default},actix_http::h1=off,actix_server=warn");
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).with_ansi(colour);
     // A second start in the same process keeps the first one's.

@@ -31,8 +31,7 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
-        // The web server tells of each of its threads.
-        start_log("info,actix_server=warn");
+        start_log("info");
         let mut env = environment();
         let flags = [("HEADGATE_SERVER__LISTEN", self.listen), ("HEADGATE_SERVER__ADMIN_LISTEN", self.admin_listen)];
         for (name, value) in flags {
