@@ -7,6 +7,7 @@ mod guard;
 mod hangup;
 mod models;
 mod probes;
+mod receipt;
 mod reply;
 mod unread;
 
@@ -71,6 +72,12 @@ fn routes(config: &mut web::ServiceConfig) {
         .service(
             web::resource("/v1/models")
                 .route(web::get().to(models::list))
+                .route(web::method(actix_web::http::Method::OPTIONS).to(guard::preflight))
+                .default_service(web::to(wrong_method)),
+        )
+        .service(
+            web::resource("/v1/requests/{id}")
+                .route(web::get().to(receipt::show))
                 .route(web::method(actix_web::http::Method::OPTIONS).to(guard::preflight))
                 .default_service(web::to(wrong_method)),
         )

@@ -1,0 +1,101 @@
+//! `GET /v1/requests/{id}`: the receipt of a run, for the key that made it.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
+
+use crate::dialects::OPENAI_CHAT;
+use crate::domain::error::GatewayError;
+use crate::domain::ids::RunId;
+use crate::domain::limit::{LimitView, Scope};
+use crate::domain::record::{AttemptRecord, Outcome, RunRecord};
+use crate::domain::usage::Usage;
+
+use super::{Door, caller, guard, reply};
+
+/// Amounts of money are nano-dollars, tokens are disjoint parts.
+#[derive(Serialize)]
+struct Receipt<'a> {
+    id: RunId,
+    status: u16,
+    outcome: Outcome,
+    generation: u64,
+    tier: &'a str,
+    tier_cause: &'a str,
+    estimate_nano: u64,
+    hold_nano: u64,
+    price_nano: u64,
+    price_book: &'a str,
+    limits: Vec<LimitRow<'a>>,
+    attempts: &'a [AttemptRecord],
+    usage: Usage,
+    /// Part of the usage is our own count.
+    counted: bool,
+}
+
+/// One limit before and after the call: nano-dollars, or requests in the window.
+#[derive(Serialize)]
+struct LimitRow<'a> {
+    scope: Scope,
+    id: &'a str,
+    unit: &'static str,
+    max: u64,
+    before: u64,
+    after: u64,
+}
+
+pub(super) async fn show(request: HttpRequest, door: web::Data<Door>) -> HttpResponse {
+    let request_id = reply::request_id(&request);
+    match find(&request, &door).await {
+        Err(error) => reply::error(OPENAI_CHAT, &error, &request_id),
+        Ok((record, origin)) => {
+            let mut response = HttpResponse::Ok()
+                .insert_header(("cache-control", "no-store"))
+                .insert_header(("x-request-id", request_id))
+                .json(receipt(&record));
+            guard::allow(&mut response, origin.as_deref());
+            response
+        }
+    }
+}
+
+/// A foreign run answers exactly like an unknown one.
+async fn find(request: &HttpRequest, door: &Door) -> Result<(RunRecord, Option<String>), GatewayError> {
+    let now = door.hall.snapshot();
+    guard::host(request, &now.config)?;
+    let (caller, key) = caller::identify(request, &now.config)?;
+    let origin = guard::origin(request, key.as_deref())?;
+    let unknown = || GatewayError::RouteNotFound { path: request.path().to_owned() };
+    let run = request.match_info().get("id").and_then(RunId::parse).ok_or_else(unknown)?;
+    let found = door.hall.runs().get(run, &caller.key).await.map_err(|_| GatewayError::StoreUnavailable)?;
+    Ok((found.ok_or_else(unknown)?, origin))
+}
+
+fn receipt(record: &RunRecord) -> Receipt<'_> {
+    Receipt {
+        id: record.id,
+        status: record.status,
+        outcome: record.outcome,
+        generation: record.generation,
+        tier: &record.tier,
+        tier_cause: &record.tier_cause,
+        estimate_nano: record.estimate.get(),
+        hold_nano: record.hold.get(),
+        price_nano: record.price.get(),
+        price_book: &record.price_book,
+        limits: record.limits.iter().map(row).collect(),
+        attempts: &record.attempts,
+        usage: record.usage,
+        counted: record.counted,
+    }
+}
+
+fn row(view: &LimitView) -> LimitRow<'_> {
+    LimitRow {
+        scope: view.limit.scope,
+        id: &view.subject,
+        unit: view.limit.quota.unit(),
+        max: view.max(),
+        before: view.before,
+        after: view.after,
+    }
+}
