@@ -42,7 +42,7 @@ fn routes(config: &mut web::ServiceConfig) {
 }
 
 async fn metrics(request: HttpRequest, desk: web::Data<Desk>) -> HttpResponse {
-    if let Err(refused) = desk.check(&request) {
+    if let Some(refused) = desk.refuse(&request) {
         return refused;
     }
     no_store(HttpResponse::Ok())
@@ -51,7 +51,7 @@ async fn metrics(request: HttpRequest, desk: web::Data<Desk>) -> HttpResponse {
 }
 
 async fn usage(request: HttpRequest, desk: web::Data<Desk>) -> HttpResponse {
-    if let Err(refused) = desk.check(&request) {
+    if let Some(refused) = desk.refuse(&request) {
         return refused;
     }
     match desk.hall.money().ledger().usage().await {
@@ -61,29 +61,29 @@ async fn usage(request: HttpRequest, desk: web::Data<Desk>) -> HttpResponse {
 }
 
 async fn effective_config(request: HttpRequest, desk: web::Data<Desk>) -> HttpResponse {
-    if let Err(refused) = desk.check(&request) {
+    if let Some(refused) = desk.refuse(&request) {
         return refused;
     }
     no_store(HttpResponse::Ok()).content_type("application/yaml").body(desk.hall.snapshot().config.effective_yaml())
 }
 
 async fn unknown(request: HttpRequest, desk: web::Data<Desk>) -> HttpResponse {
-    match desk.check(&request) {
-        Err(refused) => refused,
-        Ok(()) => problem(404, "There is nothing here. This listener has /metrics, /api/usage and /api/config."),
+    match desk.refuse(&request) {
+        Some(refused) => refused,
+        None => problem(404, "There is nothing here. This listener has /metrics, /api/usage and /api/config."),
     }
 }
 
 impl Desk {
     /// The token, and no foreign page: a browser must not be able to use an operator's network place.
-    fn check(&self, request: &HttpRequest) -> Result<(), HttpResponse> {
+    fn refuse(&self, request: &HttpRequest) -> Option<HttpResponse> {
         let header = |name| {
             request.headers().get(name).and_then(|value: &actix_web::http::header::HeaderValue| value.to_str().ok())
         };
         let host = header(HOST).unwrap_or_default();
         let same_origin = |origin: &str| origin.split_once("://").is_some_and(|(_, authority)| authority == host);
         if header(ORIGIN).is_some_and(|origin| !same_origin(origin)) {
-            return Err(problem(403, "Pages of other origins can't use the admin listener."));
+            return Some(problem(403, "Pages of other origins can't use the admin listener."));
         }
         let listen = self.hall.snapshot().config.server.admin_listen.ip();
         let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_matches(['[', ']']);
@@ -92,13 +92,13 @@ impl Desk {
                 .parse::<std::net::IpAddr>()
                 .is_ok_and(|ip| ip.is_loopback() || ip == listen || listen.is_unspecified());
         if !known {
-            return Err(problem(403, "Ask the admin listener by its address, not by a name."));
+            return Some(problem(403, "Ask the admin listener by its address, not by a name."));
         }
         let shown = header(AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
         if <[u8; 32]>::from(Sha256::digest(shown.as_bytes())) != self.token_sha256 {
-            return Err(problem(401, "Send the admin token as `Authorization: Bearer TOKEN`."));
+            return Some(problem(401, "Send the admin token as `Authorization: Bearer TOKEN`."));
         }
-        Ok(())
+        None
     }
 }
 

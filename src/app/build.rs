@@ -28,23 +28,33 @@ fn known_kinds() -> Vec<KnownKind> {
         .collect()
 }
 
+/// Why there is no generation.
+pub(super) struct Refused {
+    /// Everything that is wrong, one problem per line.
+    pub problems: String,
+    /// Where it may be mended. A script that is named for the first time is in no generation's files yet.
+    pub files: Vec<PathBuf>,
+}
+
 /// Reads, validates and compiles everything that makes a generation, or says everything that is wrong with it.
 pub(super) fn snapshot(
     path: &Path,
     env: &BTreeMap<String, String>,
     generation: u64,
-) -> Result<(Snapshot, Fingerprint), String> {
-    let config = config::load(path, env, &known_kinds()).map_err(|problems| problems.to_string())?;
+) -> Result<(Snapshot, Fingerprint), Refused> {
+    let config = config::load(path, env, &known_kinds())
+        .map_err(|problems| Refused { problems: problems.to_string(), files: vec![path.to_owned()] })?;
+    let refused = |problems| Refused { problems, files: config.files() };
     let mut hasher = Sha256::new();
     for file in config.files() {
         // Secrets from files are part of a generation as well. What can't be read is told where it is used.
         hasher.update(std::fs::read(&file).unwrap_or_default());
         hasher.update([0]);
     }
-    let sources = policy_sources(&config)?;
+    let sources = policy_sources(&config).map_err(refused)?;
     let policies = Policies::compile(sources).map_err(|problems| {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        lines.join("\n")
+        refused(lines.join("\n"))
     })?;
     let prices = PriceBook::new(config.prices.clone());
     let config = Arc::new(config);
@@ -54,7 +64,7 @@ pub(super) fn snapshot(
 /// Everything that `serve` and each reload check, without opening a port or a store.
 /// Errors: all problems, one per line, with file and line.
 pub fn check(path: &Path, env: &BTreeMap<String, String>) -> Result<Arc<Config>, String> {
-    snapshot(path, env, 0).map(|(snapshot, _)| snapshot.config)
+    snapshot(path, env, 0).map(|(snapshot, _)| snapshot.config).map_err(|refused| refused.problems)
 }
 
 /// Texts of the policies that `config` names.

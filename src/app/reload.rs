@@ -13,7 +13,7 @@ use crate::config;
 use crate::pipeline::Hall;
 use crate::telemetry::ResultLabel;
 
-use super::build::{self, Fingerprint};
+use super::build::{self, Fingerprint, Refused};
 
 pub(super) struct Reloader {
     hall: Arc<Hall>,
@@ -23,18 +23,24 @@ pub(super) struct Reloader {
     current: Fingerprint,
     /// The last problem that was told; the same one is told once.
     told: Option<String>,
+    /// Files of the last edit that was refused.
+    refused_files: Vec<PathBuf>,
 }
+
+/// A watched file and where it really is. A link that leads elsewhere is another place to watch.
+type Place = (PathBuf, Option<PathBuf>);
 
 impl Reloader {
     pub(super) fn new(hall: Arc<Hall>, path: PathBuf, env: BTreeMap<String, String>, current: Fingerprint) -> Self {
-        Reloader { hall, path, env, current, told: None }
+        Reloader { hall, path, env, current, told: None, refused_files: Vec::new() }
     }
 
     /// Follows edits until `stop`. SIGHUP reloads as well.
     pub(super) fn start(mut self, stop: &CancellationToken) -> JoinHandle<()> {
         let changed = Arc::new(Notify::new());
         let stop = stop.clone();
-        let mut watcher = self.watch(&changed);
+        let mut places = self.places();
+        let mut watcher = self.watch(&places, &changed);
         tokio::spawn(async move {
             let mut hangup = signal(SignalKind::hangup()).ok();
             loop {
@@ -49,20 +55,29 @@ impl Reloader {
                     () = changed.notified() => {}
                     _ = signalled => {}
                 }
-                let before = self.hall.snapshot().generation;
                 self = self.reload_off_thread().await;
-                if self.hall.snapshot().generation != before {
-                    // The files may be others now. The new watch stands before the old one goes.
-                    let next = self.watch(&changed);
-                    drop(std::mem::replace(&mut watcher, next));
+                let now = self.places();
+                if now != places {
+                    places = now;
+                    // The new watch stands before the old one goes; where there can be none, the old one stays.
+                    watcher = self.watch(&places, &changed).or(watcher);
                 }
             }
         })
     }
 
-    fn watch(&self, changed: &Arc<Notify>) -> Option<config::Watcher> {
+    fn places(&self) -> Vec<Place> {
+        let mut files = self.hall.snapshot().config.files();
+        files.extend(self.refused_files.iter().cloned());
+        files.sort();
+        files.dedup();
+        files.into_iter().map(|file| (file.clone(), file.canonicalize().ok())).collect()
+    }
+
+    fn watch(&self, places: &[Place], changed: &Arc<Notify>) -> Option<config::Watcher> {
         let notify = Arc::clone(changed);
-        let watcher = config::watch(&self.hall.snapshot().config.files(), move || notify.notify_one());
+        let files: Vec<PathBuf> = places.iter().map(|(file, _)| file.clone()).collect();
+        let watcher = config::watch(&files, move || notify.notify_one());
         // An edit between the last load and this watch is seen by one look now.
         changed.notify_one();
         watcher.inspect_err(|error| tracing::warn!("{error}. SIGHUP reloads as well.")).ok()
@@ -82,7 +97,7 @@ impl Reloader {
             Ok(this) => this,
             Err(error) => {
                 tracing::error!(%error, "a reload panicked; the last good config goes on serving");
-                Reloader { hall, path, env, current, told }
+                Reloader { hall, path, env, current, told, refused_files: Vec::new() }
             }
         }
     }
@@ -95,22 +110,22 @@ impl Reloader {
                 return Ok((next, fingerprint));
             }
             let file = self.path.display();
-            Err(format!("{file}: {} can't change while the gateway runs; restart it.", fixed.join(", ")))
+            let problems = format!("{file}: {} can't change while the gateway runs; restart it.", fixed.join(", "));
+            Err(Refused { problems, files: next.config.files() })
         });
         match next {
             Ok((_, fingerprint)) if fingerprint == self.current => {
-                self.hall.status().set_config_error(None);
-                self.told = None;
+                self.settled();
             }
             Ok((next, fingerprint)) => {
                 tracing::info!(generation = next.generation, "new config in force");
                 self.hall.swap(next);
                 self.current = fingerprint;
-                self.hall.status().set_config_error(None);
-                self.told = None;
+                self.settled();
                 self.count("ok");
             }
-            Err(problems) => {
+            Err(Refused { problems, files }) => {
+                self.refused_files = files;
                 if self.told.as_ref() != Some(&problems) {
                     tracing::error!("edit refused, generation {} goes on serving:\n{problems}", now.generation);
                     self.count("refused");
@@ -119,6 +134,13 @@ impl Reloader {
                 self.told = Some(problems);
             }
         }
+    }
+
+    /// What is on disk is what serves.
+    fn settled(&mut self) {
+        self.hall.status().set_config_error(None);
+        self.told = None;
+        self.refused_files.clear();
     }
 
     fn count(&self, result: &'static str) {

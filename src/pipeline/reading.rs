@@ -84,7 +84,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Reads the next bytes. True once the answer is whole.
-    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<bool, Failure> {
+    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<bool, Box<Failure>> {
         let mut frames = std::mem::take(&mut self.frames);
         let split = self.splitter.push(bytes, &mut frames);
         for frame in frames.drain(..) {
@@ -94,13 +94,13 @@ impl<'a> Reading<'a> {
         }
         self.frames = frames;
         if split.is_err() || (!self.content && self.pending.len() > LARGEST_PRELUDE) {
-            return Err(failures::oversized(self.step, self.phase()));
+            return Err(failures::oversized(self.step, self.phase()).into());
         }
         Ok(false)
     }
 
     /// One frame. True at the end marker of a whole answer.
-    fn frame(&mut self, frame: &SseFrame) -> Result<bool, Failure> {
+    fn frame(&mut self, frame: &SseFrame) -> Result<bool, Box<Failure>> {
         let mut events = std::mem::take(&mut self.events);
         let read = self.decoder.push(frame, &mut events);
         for event in events.drain(..) {
@@ -123,7 +123,7 @@ impl<'a> Reading<'a> {
         self.closed().map(|()| true)
     }
 
-    fn event(&mut self, event: ChatEvent) -> Result<(), Failure> {
+    fn event(&mut self, event: ChatEvent) -> Result<(), Box<Failure>> {
         self.content |= event.is_content();
         self.sighting.output_bytes += event.output_bytes();
         if let Output::Translate(encoder) = &mut self.output {
@@ -141,7 +141,7 @@ impl<'a> Reading<'a> {
             }
             ChatEvent::Error(error) => {
                 self.refused = true;
-                return Err(failures::in_band(self.step, self.phase(), error));
+                return Err(failures::in_band(self.step, self.phase(), error).into());
             }
             ChatEvent::Text(_)
             | ChatEvent::Reasoning { .. }
@@ -156,11 +156,11 @@ impl<'a> Reading<'a> {
 
     /// The provider has nothing more to say: was that the whole answer? A finish reason is its proof; an end marker
     /// alone is not.
-    pub(super) fn closed(&self) -> Result<(), Failure> {
+    pub(super) fn closed(&self) -> Result<(), Box<Failure>> {
         match (self.finished, self.content) {
             (true, _) => Ok(()),
-            (false, true) => Err(failures::truncated(self.step, Phase::MidStream)),
-            (false, false) => Err(failures::empty(self.step, Phase::FirstContent)),
+            (false, true) => Err(failures::truncated(self.step, Phase::MidStream).into()),
+            (false, false) => Err(failures::empty(self.step, Phase::FirstContent).into()),
         }
     }
 

@@ -32,7 +32,7 @@ impl Exchange<'_> {
             let by = if reading.content { self.deadline.min(Instant::now() + timeouts.idle) } else { first_content_by };
             let read = match attendance.during(run, client, answer.chunk(by)).await {
                 Err(Gone) => return Err(Broken::Gone(Some(reading.sighting))),
-                Ok(Err(error)) => Err(failures::body(self.step, reading.phase(), &error)),
+                Ok(Err(error)) => Err(failures::body(self.step, reading.phase(), &error).into()),
                 Ok(Ok(None)) => reading.closed().map(|()| true),
                 Ok(Ok(Some(bytes))) => reading.take(&bytes),
             };
@@ -40,7 +40,7 @@ impl Exchange<'_> {
             if reading.content && self.commit(run, client, attendance, &mut reading).await.is_err() {
                 return Err(Broken::Gone(Some(reading.sighting)));
             }
-            let whole = read.map_err(|failure| reading.broken(failure))?;
+            let whole = read.map_err(|failure| reading.broken(*failure))?;
             if whole {
                 tokio::spawn(drain(answer));
                 return Ok((Delivered::Stream { tail: reading.tail(run) }, reading.sighting));

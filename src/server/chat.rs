@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use tokio_util::sync::CancellationToken;
 
 use crate::dialects::{Dialect, OPENAI_CHAT};
 use crate::domain::error::GatewayError;
@@ -63,5 +62,5 @@ async fn start(
         client_retries: retries.is_some_and(|count| count != "0"),
     };
     let connection = request.conn_data::<Connection>().map(|connection| connection.gone.clone());
-    Ok(door.hall.start(call, &connection.unwrap_or_else(CancellationToken::new)))
+    Ok(door.hall.start(call, &connection.unwrap_or_default()))
 }

@@ -63,8 +63,12 @@ pub(super) async fn preflight(request: HttpRequest, door: web::Data<Door>) -> Ht
     let now = door.hall.snapshot();
     let origin = request.headers().get(ORIGIN).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let keys = &now.config.keys;
-    let listed = keys.iter().any(|key| key.cors.iter().any(|listed| listed == origin));
-    if !listed && !(keys.is_empty() && is_loopback_origin(origin)) {
+    let known = if keys.is_empty() {
+        is_loopback_origin(origin)
+    } else {
+        keys.iter().any(|key| key.cors.iter().any(|listed| listed == origin))
+    };
+    if !known {
         return HttpResponse::Forbidden().insert_header(("cache-control", "no-store")).finish();
     }
     let mut response = HttpResponse::NoContent()
