@@ -1,0 +1,10 @@
+//! The ledger's rules on both stores, through its public face.
+
+mod admission;
+mod durability;
+mod expiry;
+mod money;
+mod outage;
+mod property;
+mod records;
+mod rig;

@@ -1,0 +1,25 @@
+//! The specification: one test binary, through the real HTTP door, against real SQLite and real Redis.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::large_futures,
+    reason = "tests fail by panicking, and few run at once"
+)]
+
+mod bad_input;
+mod budgets;
+mod callers;
+mod chat;
+mod crash;
+mod fallback;
+mod faults;
+mod floors;
+mod hangup;
+mod ledger;
+mod policies;
+mod process;
+mod receipts;
+mod reload;
+mod resting;
+mod streaming;
+mod support;
