@@ -30,15 +30,40 @@ fn long_answer() -> Step {
     }
 }
 
-#[tokio::test]
-async fn a_client_that_does_not_read_stops_the_provider_and_is_dropped_in_time() {
+/// A gateway on which nobody runs out of tokens, whose provider has a long answer for everybody.
+async fn gateway(write: &str) -> TestGateway {
     let gw = TestGateway::with(|config| {
         counted(config);
-        config["timeouts"] = json!({ "write": "400ms" });
+        config["timeouts"] = json!({ "write": write });
         config["tiers"]["single"]["max_tokens"] = json!(2 * MANY_WORDS);
     })
     .await;
     gw.mock.script("first", vec![long_answer()]);
+    gw
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_stops_the_provider() {
+    let gw = gateway("1h").await;
+    let mut idle = Wire::over(narrow(&gw).await);
+    idle.ask("/v1/chat/completions", &streamed("single").to_string(), &[]).await;
+    assert_eq!(idle.head().await.status, 200);
+    // Another client has all of the same answer in the time in which this one reads nothing.
+    let mut reads = Wire::chat(&gw, &streamed("single"), &[]).await;
+    assert_eq!(reads.head().await.status, 200);
+    assert!(reads.rest().await.whole);
+    let counts = gw.mock.model_counts("first");
+    assert_eq!((counts.answered, counts.open_calls), (1, 1), "the provider got rid of both answers");
+    drop(idle);
+    until("the provider has noticed", || gw.mock.model_counts("first").aborted == 1).await;
+    let delivered = gw.mock.model_counts("first").output_tokens - MANY_WORDS;
+    assert!(delivered < MANY_WORDS / 2, "the provider got rid of {delivered} words");
+    gw.at_rest().await;
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_dropped_in_time() {
+    let gw = gateway("400ms").await;
     let mut wire = Wire::over(narrow(&gw).await);
     wire.ask("/v1/chat/completions", &streamed("single").to_string(), &[]).await;
     assert_eq!(wire.head().await.status, 200);
@@ -46,8 +71,6 @@ async fn a_client_that_does_not_read_stops_the_provider_and_is_dropped_in_time()
     let line = gw.finished(1).await;
     assert_eq!((&line["outcome"], &line["status"]), (&json!("client_gone"), &json!(499)), "{line}");
     until("the provider has noticed", || gw.mock.model_counts("first").aborted == 1).await;
-    let delivered = gw.mock.model_counts("first").output_tokens;
-    assert!(delivered < MANY_WORDS / 2, "the provider got rid of {delivered} words");
     let settled = gw.at_rest().await;
     assert_eq!(settled, line["cost_nano"].as_u64().unwrap());
     assert!(settled > 0);

@@ -143,14 +143,9 @@ impl Wire {
 
     /// False at the end of the connection.
     async fn read(&mut self) -> bool {
-        let mut buffer = [0; 16 << 10];
-        match timeout(PATIENCE, self.socket.read(&mut buffer)).await.expect("the peer goes on within 20 s") {
-            Ok(0) | Err(_) => false,
-            Ok(length) => {
-                self.inbox.extend_from_slice(&buffer[..length]);
-                true
-            }
-        }
+        self.inbox.reserve(16 << 10);
+        let read = timeout(PATIENCE, self.socket.read_buf(&mut self.inbox)).await;
+        read.expect("the peer goes on within 20 s").is_ok_and(|length| length > 0)
     }
 }
 
