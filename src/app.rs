@@ -157,7 +157,8 @@ struct Opened {
 
 impl Opened {
     async fn open(start: Start) -> Result<Opened, StartError> {
-        let (first, fingerprint) = build::snapshot(&start.config, &start.env, 1).map_err(|refused| StartError(refused.problems))?;
+        let (first, fingerprint) = build::snapshot(&start.config, &start.env, 1, Vec::new())
+            .map_err(|refused| StartError(refused.problems))?;
         let config = Arc::clone(&first.config);
         let client = listen("server.listen", config.server.listen)?;
         let admin = listen("server.admin_listen", config.server.admin_listen)?;

@@ -36,21 +36,27 @@ pub(super) struct Refused {
     pub files: Vec<PathBuf>,
 }
 
-/// Reads, validates and compiles everything that makes a generation, or says everything that is wrong with it.
+/// Reads, validates and compiles everything that makes a generation, or says everything that is wrong with it. `files`
+/// are those it is likely to be made of: other ones only cost a second reading.
 pub(super) fn snapshot(
     path: &Path,
     env: &BTreeMap<String, String>,
     generation: u64,
+    files: Vec<PathBuf>,
 ) -> Result<(Snapshot, Fingerprint), Refused> {
-    let config = config::load(path, env, &known_kinds())
-        .map_err(|problems| Refused { problems: problems.to_string(), files: vec![path.to_owned()] })?;
+    let mut files = files;
+    let (config, fingerprint) = loop {
+        // Hashed before it is read. An edit in between is then loaded a second time; the other way round, the hash
+        // of a text that was never loaded would pass for the one in force, and the edit would be lost.
+        let fingerprint = fingerprint(&files);
+        let config = config::load(path, env, &known_kinds())
+            .map_err(|problems| Refused { problems: problems.to_string(), files: vec![path.to_owned()] })?;
+        if config.files() == files {
+            break (config, fingerprint);
+        }
+        files = config.files();
+    };
     let refused = |problems| Refused { problems, files: config.files() };
-    let mut hasher = Sha256::new();
-    for file in config.files() {
-        // Secrets from files are part of a generation as well. What can't be read is told where it is used.
-        hasher.update(std::fs::read(&file).unwrap_or_default());
-        hasher.update([0]);
-    }
     let sources = policy_sources(&config).map_err(refused)?;
     let policies = Policies::compile(sources).map_err(|problems| {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
@@ -58,13 +64,23 @@ pub(super) fn snapshot(
     })?;
     let prices = PriceBook::new(config.prices.clone());
     let config = Arc::new(config);
-    Ok((Snapshot { generation, config, policies, prices }, hasher.finalize().into()))
+    Ok((Snapshot { generation, config, policies, prices }, fingerprint))
+}
+
+/// Of all texts together, secrets from files included. What can't be read is told where it is used.
+fn fingerprint(files: &[PathBuf]) -> Fingerprint {
+    let mut hasher = Sha256::new();
+    for file in files {
+        hasher.update(std::fs::read(file).unwrap_or_default());
+        hasher.update([0]);
+    }
+    hasher.finalize().into()
 }
 
 /// Everything that `serve` and each reload check, without opening a port or a store.
 /// Errors: all problems, one per line, with file and line.
 pub fn check(path: &Path, env: &BTreeMap<String, String>) -> Result<Arc<Config>, String> {
-    snapshot(path, env, 0).map(|(snapshot, _)| snapshot.config).map_err(|refused| refused.problems)
+    snapshot(path, env, 0, Vec::new()).map(|(snapshot, _)| snapshot.config).map_err(|refused| refused.problems)
 }
 
 /// Texts of the policies that `config` names.

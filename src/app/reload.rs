@@ -104,7 +104,8 @@ impl Reloader {
 
     fn reload(&mut self) {
         let now = self.hall.snapshot();
-        let next = build::snapshot(&self.path, &self.env, now.generation + 1).and_then(|(next, fingerprint)| {
+        let next = build::snapshot(&self.path, &self.env, now.generation + 1, now.config.files());
+        let next = next.and_then(|(next, fingerprint)| {
             let fixed = now.config.needs_restart(&next.config);
             if fixed.is_empty() {
                 return Ok((next, fingerprint));

@@ -6,10 +6,13 @@
     reason = "tests fail by panicking, and few run at once"
 )]
 
+mod admin;
 mod bad_input;
 mod budgets;
 mod callers;
 mod chat;
+mod cli;
+mod config_errors;
 mod crash;
 mod fallback;
 mod faults;
