@@ -26,6 +26,7 @@ impl Exchange<'_> {
             let failure = failures::not_a_stream(self.step);
             return Err(Broken::Failed { failure, sighting: Some(Sighting::default()) });
         }
+        answer.drop_headers();
         let mut reading = Reading::new(self.step, run);
         let first_content_by = self.deadline.min(Instant::now() + timeouts.first_content);
         loop {

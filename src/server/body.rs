@@ -11,6 +11,10 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::domain::error::GatewayError;
 
+/// Bodies up to this many bytes are copied: a slice would keep the connection's whole read buffer (8 KiB) for as long
+/// as the run lives, and make the connection take another.
+const SMALL: usize = 4 << 10;
+
 /// The whole body, at most `cap` bytes, within `time`.
 /// Errors: `BodyTooLarge` before a byte too many is kept, `UnsupportedMediaType` for compressed bodies (a small one may
 /// unpack to gigabytes), `RequestTimeout`.
@@ -42,8 +46,8 @@ pub(super) async fn read(
                 if body.len() + bytes.len() > cap {
                     return Err(too_large());
                 }
-                if body.is_empty() && announced == Some(bytes.len()) {
-                    // The usual case: one read holds it all.
+                if body.is_empty() && announced == Some(bytes.len()) && bytes.len() > SMALL {
+                    // One read holds it all.
                     return Ok(bytes);
                 }
                 body.extend_from_slice(&bytes);
