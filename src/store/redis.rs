@@ -129,7 +129,10 @@ impl Redis {
             loop {
                 let (line, number) = lines.get().await?;
                 let error = match send(line).await {
-                    Ok(answer) => return Ok(answer),
+                    Ok(answer) => {
+                        lines.answered(number);
+                        return Ok(answer);
+                    }
                     Err(error) => error,
                 };
                 if breaks_line(&error) {
@@ -142,8 +145,7 @@ impl Redis {
             }
         };
         let answer = tokio::time::timeout(OP_TIMEOUT, attempt).await.unwrap_or_else(|_| {
-            // What this connection still owes would be answered late or never.
-            lines.drop_current();
+            lines.drop_silent();
             Err(StoreError::Unavailable(format!("no answer from Redis within {} ms", OP_TIMEOUT.as_millis())))
         });
         self.report(&answer);

@@ -1,7 +1,7 @@
 //! Connections. The pool opens and checks them; every thread keeps one and multiplexes its calls over it, which costs
 //! a fifth of checking a connection out for each call.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -21,6 +21,10 @@ const OPEN_TIMEOUT: Duration = Duration::from_millis(150);
 const BACK_OFF_MIN: Duration = Duration::from_millis(50);
 const BACK_OFF_MAX: Duration = Duration::from_secs(1);
 
+/// A connection that answered nothing for so long is given up at the next call that gets no answer in time. One late
+/// answer alone is no reason: on a busy machine it would take every call that waits behind it along.
+const SILENT: Duration = Duration::from_secs(1);
+
 /// More connections than any process has threads.
 const POOL_MAX: usize = 4_096;
 
@@ -35,6 +39,8 @@ struct Kept {
     store: u64,
     number: u64,
     connection: Connection,
+    /// When it last answered, or was opened.
+    answered: Cell<Instant>,
 }
 
 pub(super) struct Lines {
@@ -99,9 +105,18 @@ impl Lines {
         self.forget(|kept| kept.number == number);
     }
 
-    /// Forgets whatever connection this thread has.
-    pub(super) fn drop_current(&self) {
-        self.forget(|_| true);
+    /// Notes that the connection of this number is alive.
+    pub(super) fn answered(&self, number: u64) {
+        KEPT.with_borrow(|all| {
+            if let Some(kept) = all.iter().find(|kept| kept.number == number) {
+                kept.answered.set(Instant::now());
+            }
+        });
+    }
+
+    /// Forgets this thread's connection if it has been silent for long.
+    pub(super) fn drop_silent(&self) {
+        self.forget(|kept| kept.answered.get().elapsed() >= SILENT);
     }
 
     fn kept(&self) -> Option<(MultiplexedConnection, u64)> {
@@ -114,7 +129,9 @@ impl Lines {
     fn keep(&self, connection: Connection) -> (MultiplexedConnection, u64) {
         let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
         let line = MultiplexedConnection::clone(&connection);
-        KEPT.with_borrow_mut(|all| all.push(Kept { store: self.store, number, connection }));
+        KEPT.with_borrow_mut(|all| {
+            all.push(Kept { store: self.store, number, connection, answered: Cell::new(Instant::now()) });
+        });
         (line, number)
     }
 
