@@ -96,7 +96,8 @@ async fn what_was_used_up_stays_used_up() {
 #[tokio::test]
 async fn a_run_ends_under_the_config_it_began_with() {
     let (gw, mut config) = editable().await;
-    gw.mock.script("first", vec![Step { fault: Some(Fault::Stall { after: 1 }), ..Step::text("one two") }]);
+    let stalls = Step { fault: Some(Fault::Stall { after: 1 }), ..Step::text("one two") };
+    gw.mock.script("first", vec![stalls, Step::text("another call")]);
     let mut wire = Wire::chat(&gw, &streamed("standard"), &[]).await;
     wire.head().await;
     wire.until(|text| text.contains("one")).await;
