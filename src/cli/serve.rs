@@ -3,6 +3,7 @@
 use std::io::{BufWriter, Write};
 use std::process::ExitCode;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
@@ -84,6 +85,9 @@ fn wait_for_stop(gateway: &Gateway) -> Result<(), Failure> {
     Ok(())
 }
 
+/// How long a line waits for others.
+const LOG_EVERY: Duration = Duration::from_millis(50);
+
 /// A sink that never blocks a run: lines are written by a thread of their own, in one write for all that wait.
 fn run_log() -> Result<(LogSink, std::thread::JoinHandle<()>), Failure> {
     let (sender, lines) = mpsc::channel::<String>();
@@ -92,6 +96,8 @@ fn run_log() -> Result<(LogSink, std::thread::JoinHandle<()>), Failure> {
         while let Ok(line) = lines.recv() {
             // A closed stdout must not stop the gateway.
             let _ = out.write_all(line.as_bytes());
+            // While this thread sleeps, a run that ends wakes nobody: a wake costs more than its line.
+            std::thread::sleep(LOG_EVERY);
             while let Ok(line) = lines.try_recv() {
                 let _ = out.write_all(line.as_bytes());
             }

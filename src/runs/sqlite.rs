@@ -27,7 +27,6 @@ const PURGE_EVERY: Duration = Duration::from_secs(60);
 const PURGE_MAX: u32 = 1_000;
 
 enum Message {
-    Finish(Box<RunRecord>),
     Find(RunId, oneshot::Sender<Result<Option<RunRecord>, StoreError>>),
     Recent(usize, oneshot::Sender<Result<Vec<RunRecord>, StoreError>>),
     Flush(oneshot::Sender<()>),
@@ -36,23 +35,33 @@ enum Message {
 /// The door to the thread. Dropping it writes what is pending and ends the thread.
 pub(super) struct Archive {
     inbox: Mutex<Option<mpsc::Sender<Message>>>,
+    /// Read only when the thread is awake anyway: a run that ends wakes nobody.
+    finished: mpsc::Sender<RunRecord>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Archive {
     pub fn start(store: Sqlite, clock: Clock) -> Self {
         let (inbox, messages) = mpsc::channel();
-        let archivist =
-            Archivist { file: store.file(), store, clock, reader: None, pending: VecDeque::new(), full: false };
+        let (finished, records) = mpsc::channel();
+        let archivist = Archivist {
+            file: store.file(),
+            store,
+            clock,
+            records,
+            reader: None,
+            pending: VecDeque::new(),
+            full: false,
+        };
         let thread = thread::Builder::new()
             .name("run-records".to_owned())
             .spawn(move || archivist.run(&messages))
             .inspect_err(|error| tracing::error!(%error, "no thread for run records: receipts will be missing"));
-        Archive { inbox: Mutex::new(Some(inbox)), thread: thread.ok() }
+        Archive { inbox: Mutex::new(Some(inbox)), finished, thread: thread.ok() }
     }
 
     pub fn finish(&self, record: RunRecord) {
-        self.send(Message::Finish(Box::new(record)));
+        let _ = self.finished.send(record);
     }
 
     pub async fn find(&self, run: RunId) -> Result<Option<RunRecord>, StoreError> {
@@ -96,6 +105,7 @@ struct Archivist {
     store: Sqlite,
     file: SqliteFile,
     clock: Clock,
+    records: mpsc::Receiver<RunRecord>,
     reader: Option<Connection>,
     pending: VecDeque<RunRecord>,
     /// Records are being dropped, and this has been logged.
@@ -104,11 +114,11 @@ struct Archivist {
 
 impl Archivist {
     fn run(mut self, inbox: &mpsc::Receiver<Message>) {
-        let mut write_at: Option<Instant> = None;
-        let mut purge_at = Instant::now();
+        let (mut write_at, mut purge_at) = (Instant::now(), Instant::now());
         loop {
-            let next = write_at.map_or(purge_at, |at| at.min(purge_at));
-            match inbox.recv_timeout(next.saturating_duration_since(Instant::now())) {
+            let message = inbox.recv_timeout(write_at.saturating_duration_since(Instant::now()));
+            self.collect();
+            match message {
                 Ok(message) => self.take(message),
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
                 Err(mpsc::RecvTimeoutError::Disconnected) => {
@@ -117,12 +127,9 @@ impl Archivist {
                 }
             }
             let now = Instant::now();
-            if write_at.is_some_and(|at| at <= now) {
+            if write_at <= now {
                 self.write();
-                write_at = None;
-            }
-            if !self.pending.is_empty() && write_at.is_none() {
-                write_at = Some(now + WRITE_EVERY);
+                write_at = now + WRITE_EVERY;
             }
             if purge_at <= now {
                 self.purge();
@@ -131,10 +138,15 @@ impl Archivist {
         }
     }
 
+    fn collect(&mut self) {
+        while let Ok(record) = self.records.try_recv() {
+            self.hold(record);
+        }
+    }
+
     fn take(&mut self, message: Message) {
         // Whoever asked may have left; the answer then goes nowhere.
         match message {
-            Message::Finish(record) => self.hold(*record),
             Message::Find(run, tell) => {
                 let _ = tell.send(self.find(run));
             }

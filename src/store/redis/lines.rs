@@ -74,9 +74,14 @@ impl Lines {
 
     /// This thread's connection, opened if need be, and the number to drop it by.
     pub(super) async fn get(&self) -> Result<(MultiplexedConnection, u64), StoreError> {
-        if let Some(kept) = self.kept() {
-            return Ok(kept);
+        match self.kept() {
+            Some(kept) => Ok(kept),
+            // Opening takes kilobytes of state, which every call of every run would carry along.
+            None => Box::pin(self.open()).await,
         }
+    }
+
+    async fn open(&self) -> Result<(MultiplexedConnection, u64), StoreError> {
         let mut openings = self.opening.lock().await;
         if let Some(kept) = self.kept() {
             return Ok(kept);

@@ -77,15 +77,28 @@ impl Writer {
         let mut batch = Vec::with_capacity(BATCH_MAX);
         while let Ok(message) = self.inbox.recv() {
             self.sort(message, &mut batch);
-            while batch.len() < BATCH_MAX
-                && let Ok(message) = self.inbox.try_recv()
-            {
-                self.sort(message, &mut batch);
-            }
+            self.gather(&mut batch);
             let committed = self.commit(&mut batch);
             self.report(&committed);
             for job in batch.drain(..) {
                 job.answer(committed.clone());
+            }
+        }
+    }
+
+    /// Takes what is waiting. A wake may have cut in on the very thread that was about to ask for more: as long as
+    /// giving way brings further jobs, they share the commit.
+    fn gather(&mut self, batch: &mut Vec<Box<dyn Job>>) {
+        loop {
+            let before = batch.len();
+            std::thread::yield_now();
+            while batch.len() < BATCH_MAX
+                && let Ok(message) = self.inbox.try_recv()
+            {
+                self.sort(message, batch);
+            }
+            if batch.len() == before || batch.len() == BATCH_MAX {
+                return;
             }
         }
     }
