@@ -135,10 +135,20 @@ fn any_sequence_of_operations_gets_the_same_answers_from_both_stores() {
         let open = |spec| Store::open_with_clock(spec, Clock::Stepped(clock.clone())).expect("opens");
         let (model, scripts) = (Ledger::new(&open(sqlite)), Ledger::new(&open(redis)));
         let mut open_runs = Open::default();
+        // Ids are minted once: who has settled a run never asks for it again, and the stores need not agree on it.
+        let mut settled = HashSet::new();
         let runs: Vec<RunId> = (0..RUNS).map(|_| RunId::mint()).collect();
         runtime.block_on(async {
             for (step, op) in ops.iter().enumerate() {
+                if matches!(op, Op::Reserve { run, .. } if settled.contains(run)) {
+                    continue;
+                }
                 let expected = act(&model, Some(&clock), &runs, op).await;
+                if let (Op::Settle { run, .. }, Answer::Settled(Ok(Settled::Booked | Settled::Corrected))) =
+                    (op, &expected)
+                {
+                    settled.insert(*run);
+                }
                 prop_assert_eq!(&act(&scripts, None, &runs, op).await, &expected, "step {}: {:?}", step, op);
                 open_runs.note(op, &expected, &runs);
                 if !matches!(op, Op::Sweep) && step + 1 < ops.len() {
