@@ -13,6 +13,7 @@ use super::usage::Usage;
 pub enum Wire {
     OpenAiChat,
     AnthropicMessages,
+    Gemini,
 }
 
 /// Where the fields that the gateway owns have their values in a client's body, as byte spans. A field given as null

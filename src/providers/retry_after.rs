@@ -36,7 +36,7 @@ pub(super) fn seconds(status: u16, asked: Asked<'_>) -> Option<f64> {
 }
 
 /// A reset is a number of seconds, a duration such as `6m0s`, or an instant in RFC 3339.
-fn reset_in(text: &str, now: SystemTime) -> Option<f64> {
+pub(super) fn reset_in(text: &str, now: SystemTime) -> Option<f64> {
     if let Ok(number) = text.parse::<f64>() {
         return sane(number);
     }

@@ -8,7 +8,7 @@ use super::request::{Request, ToolSpec};
 use super::turns::turns;
 use crate::domain::chat::{ChatRequest, Format, Tool, ToolChoice};
 use crate::domain::error::GatewayError;
-use crate::providers::{Ask, Encoded};
+use crate::providers::{Ask, Encoded, extras};
 
 /// Fields of Anthropic's own that clients of other formats send by hand.
 const NATIVE: &[&str] = &["thinking", "top_k"];
@@ -36,38 +36,16 @@ pub(super) fn encode(chat: &ChatRequest, ask: &Ask<'_>) -> Result<Encoded, Gatew
     Ok(Encoded { body, dropped })
 }
 
-/// Sorts what the internal language has no word for into what is understood here, what says nothing, and what is
-/// left out and reported.
 fn native(extra: &Map<String, Value>, dropped: &mut Vec<String>) -> Result<Map<String, Value>, GatewayError> {
     let mut native = Map::new();
-    for (name, value) in extra {
-        match name.as_str() {
-            "n" | "best_of" if *value != 1 => {
-                let message = format!("`{name}` must be 1 for the model in use, which gives one answer per call.");
-                return Err(GatewayError::invalid(message, Some(name)));
-            }
-            // Metadata is for this gateway's policies.
-            "n" | "best_of" | "metadata" => {}
-            name if NATIVE.contains(&name) => {
-                native.insert(name.to_owned(), value.clone());
-            }
-            _ if says_nothing(value) => {}
-            name => dropped.push(name.to_owned()),
+    extras::sort(extra, dropped, |name, value| {
+        let known = NATIVE.contains(&name);
+        if known {
+            native.insert(name.to_owned(), value.clone());
         }
-    }
+        known
+    })?;
     Ok(native)
-}
-
-/// `logprobs: false` and `presence_penalty: 0` ask for what happens anyway.
-fn says_nothing(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(false) => true,
-        Value::Number(number) => number.as_f64() == Some(0.0),
-        Value::Object(fields) => fields.is_empty(),
-        Value::Array(list) => list.is_empty(),
-        Value::String(text) => text.is_empty() || text == "auto",
-        Value::Bool(true) => false,
-    }
 }
 
 fn tools<'a>(offered: &'a [Tool], dropped: &mut Vec<String>) -> Vec<ToolSpec<'a>> {

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use super::request::{Block, Source, Turn};
 use crate::domain::chat::{ChatRequest, Media, Message, Part, Role};
 use crate::domain::error::GatewayError;
+use crate::providers::signatures;
 
 /// The system text and the turns.
 pub(super) fn turns(chat: &ChatRequest) -> Result<(Option<String>, Vec<Turn<'_>>), GatewayError> {
@@ -50,9 +51,11 @@ fn block(part: &Part) -> Result<Option<Block<'_>>, GatewayError> {
         Part::Text(text) => Block::Text { text },
         Part::Image(media) => Block::Image { source: source(media) },
         Part::File { media, name } => file(media, name.as_deref())?,
-        Part::Reasoning { text, signature: Some(signature) } => Block::Thinking { thinking: text, signature },
-        // Unsigned reasoning is refused, and the model does without it.
-        Part::Reasoning { signature: None, .. } => return Ok(None),
+        Part::Reasoning { text, signature: Some(signature) } if !signatures::is_marked(signature) => {
+            Block::Thinking { thinking: text, signature }
+        }
+        // Reasoning that is unsigned, or signed by another provider, is refused; the model does without it.
+        Part::Reasoning { .. } => return Ok(None),
         Part::ToolCall { id, name, arguments } => {
             Block::ToolUse { id: tool_id(id), name, input: input(name, arguments)? }
         }
