@@ -5,6 +5,7 @@ mod anthropic;
 mod errors;
 mod extras;
 mod gemini;
+mod mistral;
 mod openai;
 mod pass;
 mod retry_after;
@@ -22,7 +23,7 @@ use crate::domain::sse::SseFrame;
 use crate::domain::usage::Usage;
 
 /// Every provider kind `config.yaml` may name. A new one is a file, its `mod` line and a row here.
-pub const ADAPTERS: &[&dyn Adapter] = &[&openai::OpenAi, &anthropic::Anthropic, &gemini::Gemini];
+pub const ADAPTERS: &[&dyn Adapter] = &[&openai::OpenAi, &anthropic::Anthropic, &gemini::Gemini, &mistral::Mistral];
 
 pub fn adapter(kind: &str) -> Option<&'static dyn Adapter> {
     ADAPTERS.iter().find(|a| a.kind() == kind).copied()

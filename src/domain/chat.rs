@@ -14,6 +14,7 @@ pub enum Wire {
     OpenAiChat,
     AnthropicMessages,
     Gemini,
+    Mistral,
 }
 
 /// Where the fields that the gateway owns have their values in a client's body, as byte spans. A field given as null
