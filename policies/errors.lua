@@ -77,7 +77,12 @@ local MONEY_BEGINS = {
   "you have reached your specified", -- Anthropic, 400: usage limits set by its owner
   "this request would exceed your organization's spend", -- Anthropic
 }
-local KEY_BEGINS = { "api key not valid", "api key expired", "api_key_invalid" } -- Gemini, 400
+local KEY_BEGINS = {
+  "api key not valid", -- Gemini, 400
+  "api key expired",
+  "api_key_invalid",
+  "incorrect api key provided", -- xAI, 400
+}
 local MODEL_BEGINS = { "invalid model" } -- Mistral, 400
 local DAILY = { "perday", "per day quota", "spend limit", "spending limit", "insufficient balance", "insufficient credit" } -- with 429
 local CONTEXT = {
@@ -86,6 +91,7 @@ local CONTEXT = {
   "context_length",
   "context window",
   "context size", -- llama.cpp, also as a 500
+  "context length of only", -- LM Studio
   "prompt is too long", -- Anthropic
   "input is too long",
   "exceed context limit", -- Anthropic

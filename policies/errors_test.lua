@@ -26,6 +26,17 @@ return {
     given = { kind = "gemini", status = 429, code = "RESOURCE_EXHAUSTED", message = "Quota exceeded: GenerateRequestsPerMinute" },
     expect = busy,
   },
+  {
+    "Gemini: the quota that is used up, as the code",
+    given = {
+      kind = "gemini",
+      status = 429,
+      code = "GenerateRequestsPerMinutePerProjectPerModel-FreeTier",
+      error_type = "RESOURCE_EXHAUSTED",
+      retry_after = 34.4,
+    },
+    expect = retryable { after = 34.4, next_target = true, status = 429 },
+  },
   { "Mistral: bare 429", given = { status = 429 }, expect = busy },
   { "TGI: overloaded with 429", given = { status = 429, error_type = "overloaded" }, expect = busy },
   { "a numeric code is no word", given = { status = 429, code = "429" }, expect = busy },
@@ -89,6 +100,17 @@ return {
   {
     "Gemini: quota per day, as the code",
     given = { kind = "gemini", status = 429, code = "GenerateRequestsPerDayPerProjectPerModel" },
+    expect = quota,
+  },
+  {
+    "Gemini: quota per day, with a wait that would not help",
+    given = {
+      kind = "gemini",
+      status = 429,
+      code = "GenerateRequestsPerDayPerProjectPerModel-FreeTier",
+      error_type = "RESOURCE_EXHAUSTED",
+      retry_after = 52,
+    },
     expect = quota,
   },
   { "Gemini: prepaid credit gone", given = { kind = "gemini", status = 402, code = "RESOURCE_EXHAUSTED" }, expect = quota },
@@ -193,11 +215,17 @@ return {
   },
   { "llama.cpp: by type", given = { status = 400, error_type = "exceed_context_size_error" }, expect = context },
   { "llama.cpp: as a 500", given = { status = 500, message = "Context size has been exceeded." }, expect = context },
+  {
+    "LM Studio: a text alone",
+    given = { status = 400, message = "Trying to keep the first 5000 tokens. However, the model is loaded with context length of only 4096 tokens" },
+    expect = context,
+  },
   { "TGI: validation", given = { status = 422, error_type = "validation", message = "`inputs` tokens + `max_new_tokens` must be <= 4096" }, expect = context },
   { "Mistral: too large", given = { status = 400, message = "Prompt contains 40000 tokens, too large for model with 32768 maximum context length" }, expect = context },
   { "a bare 413", given = { status = 413 }, expect = context },
 
   -- The gateway's own credentials
+  { "xAI: wrong key as a 400", given = { status = 400, message = "Incorrect API key provided: [key]" }, expect = auth },
   { "OpenAI: wrong key", given = { status = 401, code = "invalid_api_key" }, expect = auth },
   { "OpenAI: region", given = { status = 403, code = "unsupported_country_region_territory" }, expect = auth },
   { "Anthropic: wrong key", given = { kind = "anthropic", status = 401, error_type = "authentication_error" }, expect = auth },

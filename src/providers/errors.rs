@@ -27,7 +27,10 @@ pub(super) fn read(value: &Value) -> Option<InBandError> {
     let details = &error["details"];
     Some(InBandError {
         message: spoken(&message(error)),
-        code: scalar(&error["code"]).or_else(|| scalar(&details["error_code"])),
+        // Anthropic's details, and what Azure says inside where it says nothing outside.
+        code: scalar(&error["code"])
+            .or_else(|| scalar(&details["error_code"]))
+            .or_else(|| scalar(&error["innererror"]["code"])),
         error_type: scalar(&error["type"]).or_else(|| scalar(&error["status"])),
         param: scalar(&error["param"]),
     })
