@@ -1,6 +1,6 @@
 //! Door: `headgate mock`, a model provider to test against.
 //!
-//! It answers as OpenAI and Anthropic do, or fails as they do and worse: scripted per model name, counted exactly. It
+//! It answers as OpenAI, Anthropic and Gemini do, or fails as they do and worse: scripted per model name, counted exactly. It
 //! shares no codec with the gateway, so that a bug in one can't cancel out in the other.
 
 mod answer;
@@ -80,6 +80,11 @@ impl Simulator {
     /// Base URL as Anthropic's SDK writes it.
     pub fn anthropic_base_url(&self) -> String {
         format!("http://{}", self.addr)
+    }
+
+    /// Base URL as Google's SDK writes it, with the version.
+    pub fn gemini_base_url(&self) -> String {
+        format!("http://{}/v1beta", self.addr)
     }
 
     /// Tells a model how to answer: call n from now on uses step n, the last repeats. No steps: as without a script.

@@ -12,7 +12,7 @@ use super::Failure;
 
 /// Run a model provider to test against, with faults on request.
 ///
-/// Speaks OpenAI chat and Anthropic messages, plain and streamed. What a model does is scripted per model name: some
+/// Speaks OpenAI chat (Mistral's, too), Anthropic messages and Gemini, plain and streamed. What a model does is scripted per model name: some
 /// names have a script of their own, others come from --script or over HTTP while it runs.
 #[derive(Args)]
 #[command(after_long_help = Simulator::help())]
@@ -38,6 +38,7 @@ impl Mock {
             }
             println!("base_url for kind openai:    {}", simulator.openai_base_url());
             println!("base_url for kind anthropic: {}", simulator.anthropic_base_url());
+            println!("base_url for kind gemini:    {}", simulator.gemini_base_url());
             println!("counts: http://{0}/_mock/counts   requests: http://{0}/_mock/requests", simulator.addr());
             tokio::signal::ctrl_c().await?;
             Ok(ExitCode::SUCCESS)

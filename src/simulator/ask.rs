@@ -27,6 +27,21 @@ struct StreamOptions {
     include_usage: Option<bool>,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct GeminiAsk {
+    contents: Words,
+    system_instruction: Option<Words>,
+    tools: Option<Words>,
+    generation_config: Option<GenerationConfig>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct GenerationConfig {
+    max_output_tokens: Option<u64>,
+}
+
 impl<'a> Ask<'a> {
     /// Errors: what is wrong with the body, in one sentence.
     pub(super) fn parse(body: &'a [u8]) -> Result<Ask<'a>, String> {
@@ -38,6 +53,26 @@ impl<'a> Ask<'a> {
             return Err("n must be between 1 and 128".to_owned());
         }
         Ok(ask)
+    }
+
+    /// Gemini names the model in the path, and everything else differently.
+    pub(super) fn of_gemini(model: &'a str, stream: bool, body: &[u8]) -> Result<Ask<'a>, String> {
+        let ask: GeminiAsk = serde_json::from_slice(body).map_err(|error| format!("the body is not valid: {error}"))?;
+        let config = ask.generation_config.unwrap_or_default();
+        if config.max_output_tokens == Some(0) {
+            return Err("generationConfig.maxOutputTokens must be at least 1".to_owned());
+        }
+        Ok(Ask {
+            model: Cow::Borrowed(model),
+            stream: Some(stream),
+            max_tokens: config.max_output_tokens,
+            max_completion_tokens: None,
+            n: None,
+            stream_options: None,
+            messages: ask.contents,
+            system: ask.system_instruction,
+            tools: ask.tools,
+        })
     }
 
     pub(super) fn max_tokens(&self) -> Option<u64> {
@@ -63,8 +98,9 @@ impl<'a> Ask<'a> {
 /// The text of the last user message.
 pub(super) fn last_user_text(body: &[u8]) -> Option<String> {
     let body: Value = serde_json::from_slice(body).ok()?;
-    let message = body.get("messages")?.as_array()?.iter().rev().find(|message| message["role"] == "user")?;
-    match message.get("content")? {
+    let messages = body.get("messages").or_else(|| body.get("contents"))?;
+    let message = messages.as_array()?.iter().rev().find(|message| message["role"] == "user")?;
+    match message.get("content").or_else(|| message.get("parts"))? {
         Value::String(text) => Some(text.clone()),
         Value::Array(parts) => {
             let texts: Vec<&str> = parts.iter().filter_map(|part| part["text"].as_str()).collect();

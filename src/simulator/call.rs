@@ -38,7 +38,7 @@ pub(super) async fn serve(
     format: &'static dyn Format,
     request: &Request,
 ) -> Result<Connection, Gone> {
-    let asked = Ask::parse(&request.body).and_then(|ask| match ask.max_tokens() {
+    let asked = format.ask(request).and_then(|ask| match ask.max_tokens() {
         None if format.requires_max_tokens() => Err("max_tokens: Field required".to_owned()),
         _ => Ok(ask),
     });
@@ -119,14 +119,19 @@ impl Exchange<'_> {
     }
 
     async fn status(&mut self, fault: &StatusFault) -> Result<Connection, Gone> {
+        let mut told = false;
         let (content_type, body) = match &fault.body {
             Some(raw) if raw.starts_with('{') => ("application/json", raw.clone()),
             Some(raw) if raw.starts_with('<') => ("text/html", raw.clone()),
             Some(raw) => ("text/plain", raw.clone()),
-            None => ("application/json", self.format.error(fault.status, &fault.error, &self.request_id).to_string()),
+            None => {
+                let mut body = self.format.error(fault.status, &fault.error, &self.request_id);
+                told = fault.retry_after.as_ref().is_some_and(|wait| self.format.tells_wait(&mut body, wait));
+                ("application/json", body.to_string())
+            }
         };
         let mut reply = self.reply(fault.status, content_type);
-        reply = match &fault.retry_after {
+        reply = match fault.retry_after.as_ref().filter(|_| !told) {
             None => reply,
             Some(RetryAfter::Seconds(seconds)) => reply.header("retry-after", seconds.to_string()),
             Some(RetryAfter::Ms(ms)) => reply.header("retry-after-ms", ms.to_string()),

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use super::book::Book;
 use super::call::{self, Connection};
 use super::control;
-use super::format::{Anthropic, OpenAi};
+use super::format::{Anthropic, Gemini, OpenAi};
 use super::peer::{Gone, Peer};
 use super::reply::Reply;
 use super::request::{self, ReadError, Request};
@@ -44,6 +44,9 @@ async fn route(peer: &mut Peer, book: &Book, request: &Request) -> Result<Connec
     }
     if request.head.method == "POST" && path.ends_with("/messages") {
         return call::serve(peer, book, &Anthropic, request).await;
+    }
+    if request.head.method == "POST" && Gemini::is_path(path) {
+        return call::serve(peer, book, &Gemini, request).await;
     }
     peer.write(&control::answer(book, request)).await?;
     Ok(Connection::Usable)

@@ -1,16 +1,20 @@
-//! The two wire formats, and how their frames become bytes.
+//! The wire formats, and how their frames become bytes.
 //!
 //! Nothing here comes from the gateway's own codecs: a shared mistake would cancel out and no test would see it.
 
 mod anthropic;
+mod gemini;
 mod openai;
 
 use serde_json::Value;
 
 use super::answer::{Answer, Piece, Usage};
-use super::script::{ErrorWords, Framing, InBandError};
+use super::ask::Ask;
+use super::request::Request;
+use super::script::{ErrorWords, Framing, InBandError, RetryAfter};
 
 pub(super) use anthropic::Anthropic;
+pub(super) use gemini::Gemini;
 pub(super) use openai::OpenAi;
 
 /// One call as a format renders it.
@@ -29,15 +33,23 @@ pub(super) struct Call<'a> {
 pub(super) trait Format: Sync {
     fn request_id_header(&self) -> &'static str;
     fn requires_max_tokens(&self) -> bool;
+    /// Errors: what is wrong with the request, in one sentence.
+    fn ask<'a>(&self, request: &'a Request) -> Result<Ask<'a>, String> {
+        Ask::parse(&request.body)
+    }
     fn error(&self, status: u16, words: &ErrorWords, request_id: &str) -> Value;
+    /// Writes a wait into an error's body; false where it belongs into a header.
+    fn tells_wait(&self, _body: &mut Value, _wait: &RetryAfter) -> bool {
+        false
+    }
     fn plain(&self, call: &Call<'_>) -> Value;
     /// Frames before the first content.
     fn opening(&self, call: &Call<'_>) -> Vec<Event>;
     fn content(&self, call: &Call<'_>, piece: &Piece<'_>) -> Vec<Event>;
     /// Finish reason and usage.
     fn finish(&self, call: &Call<'_>) -> Vec<Event>;
-    /// The end marker.
-    fn done(&self) -> Event;
+    /// The end marker, where the format has one.
+    fn done(&self) -> Option<Event>;
     fn keep_alive(&self) -> &'static str;
     fn malformed(&self) -> Event;
     fn in_band_error(&self, error: &InBandError, request_id: &str) -> Event;

@@ -82,7 +82,8 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 pub(super) fn help() -> String {
     let mut help = String::from(
         "A model provider to test against. It speaks OpenAI chat completions (POST /v1/chat/completions), Anthropic\n\
-         messages (POST /v1/messages) and GET /v1/models, plain and streamed. Any key will do. One word is one token.\n\n\
+         messages (POST /v1/messages), Gemini (POST /v1beta/models/MODEL:generateContent, :streamGenerateContent) and GET\n\
+         /v1/models, plain and streamed. Any key will do. One word is one token.\n\n\
          Every model name answers with a greeting, except those with a script and these, shown with theirs:\n\n",
     );
     for (name, step) in PRESETS {

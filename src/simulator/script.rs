@@ -83,7 +83,7 @@ pub enum Finish {
     Length,
     ToolCalls,
     ContentFilter,
-    /// The text becomes the refusal (OpenAI) or the answer ends with `refusal` (Anthropic).
+    /// The text becomes the refusal (OpenAI), or the answer ends with `refusal` (Anthropic) or `SAFETY` (Gemini).
     Refusal,
     /// Sent as it is.
     #[serde(untagged)]
@@ -104,7 +104,7 @@ pub enum UsageReport {
     Fixed(FixedUsage),
 }
 
-/// Values in the format's own algebra: cached tokens are inside `input` for OpenAI and beside it for Anthropic.
+/// Values in the format's own algebra: cached tokens are inside `input` for OpenAI and Gemini and beside it for Anthropic.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FixedUsage {
@@ -118,7 +118,7 @@ pub struct FixedUsage {
     pub cache_write: Option<Value>,
 }
 
-/// Signs of life: comments (OpenAI) or `ping` events (Anthropic).
+/// Signs of life: comments (OpenAI, Gemini) or `ping` events (Anthropic).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeepAlive {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::request::{self, Request};
 
 /// Headers that carry a credential: not shown by `Debug` and not served over HTTP.
-const CREDENTIALS: [&str; 3] = ["authorization", "x-api-key", "api-key"];
+const CREDENTIALS: [&str; 4] = ["authorization", "x-api-key", "api-key", "x-goog-api-key"];
 
 /// A request that asked something of a model.
 #[derive(Clone, PartialEq, Eq, Serialize)]

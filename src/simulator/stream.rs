@@ -19,7 +19,7 @@ pub(super) async fn answer(exchange: &mut Exchange<'_>, call: &Call<'_>) -> Resu
     keep_alive(exchange).await?;
     match &step.fault {
         Some(Fault::EmptyStream) => return exchange.finish_with(LAST_CHUNK, 0).await,
-        Some(Fault::OnlyDone) => return end(exchange, &[exchange.format.done()]).await,
+        Some(Fault::OnlyDone) => return end(exchange, exchange.format.done().as_slice()).await,
         Some(Fault::EndlessData) => return Err(flood::endless(exchange.peer, b"data: x\n").await),
         Some(Fault::HugeLine { bytes }) => one_chunk(exchange, b"data: ", Flood { unit: b"x", units: *bytes }).await?,
         Some(Fault::EmptyDataLines { lines }) => {
@@ -56,7 +56,7 @@ async fn content(exchange: &mut Exchange<'_>, call: &Call<'_>) -> Result<Connect
     send(exchange, &exchange.format.finish(call)).await?;
     match &step.fault {
         Some(Fault::FinishWithoutDone) => exchange.finish_with(LAST_CHUNK, 0).await,
-        _ => end(exchange, &[exchange.format.done()]).await,
+        _ => end(exchange, exchange.format.done().as_slice()).await,
     }
 }
 
@@ -74,7 +74,7 @@ async fn strike(exchange: &mut Exchange<'_>) -> Result<Option<Connection>, Gone>
             Connection::Broken
         }
         Some(Fault::CleanEnd { .. }) => end(exchange, &[]).await?,
-        Some(Fault::DoneWithoutFinish { .. }) => end(exchange, &[exchange.format.done()]).await?,
+        Some(Fault::DoneWithoutFinish { .. }) => end(exchange, exchange.format.done().as_slice()).await?,
         Some(Fault::InBandError(error)) => {
             end(exchange, &[exchange.format.in_band_error(error, &exchange.request_id)]).await?
         }

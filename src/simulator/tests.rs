@@ -5,6 +5,7 @@ mod control;
 mod counting;
 mod faults;
 mod formats;
+mod gemini;
 mod script;
 
 use std::net::{Ipv4Addr, SocketAddr};

@@ -98,8 +98,8 @@ impl Format for Anthropic {
         events
     }
 
-    fn done(&self) -> Event {
-        event("message_stop", json!({}))
+    fn done(&self) -> Option<Event> {
+        Some(event("message_stop", json!({})))
     }
 
     fn keep_alive(&self) -> &'static str {

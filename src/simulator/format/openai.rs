@@ -106,8 +106,8 @@ impl Format for OpenAi {
         events
     }
 
-    fn done(&self) -> Event {
-        Event { name: None, data: "[DONE]".to_owned() }
+    fn done(&self) -> Option<Event> {
+        Some(Event { name: None, data: "[DONE]".to_owned() })
     }
 
     fn keep_alive(&self) -> &'static str {

@@ -141,7 +141,8 @@ pub enum RetryAfter {
 pub struct ErrorWords {
     #[serde(rename = "type")]
     pub kind: Option<String>,
-    /// Any JSON: compatible servers send numbers. For Anthropic it becomes `details.error_code`.
+    /// Any JSON: compatible servers send numbers. For Anthropic it becomes `details.error_code`, for
+    /// Gemini the reason of an `ErrorInfo`.
     pub code: Option<Value>,
     pub message: Option<String>,
 }

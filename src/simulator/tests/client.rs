@@ -64,6 +64,12 @@ pub enum Api {
     Anthropic,
 }
 
+/// A call in Gemini's format: what the others have in the body is in the path here.
+pub fn gemini(model: &str, stream: bool, body: &Value) -> Vec<u8> {
+    let method = if stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
+    post(&format!("/v1beta/models/{model}:{method}"), body)
+}
+
 impl Api {
     pub const BOTH: [Api; 2] = [Api::OpenAi, Api::Anthropic];
 
