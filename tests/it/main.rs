@@ -21,6 +21,7 @@ mod hangup;
 mod ledger;
 mod policies;
 mod process;
+mod providers;
 mod receipts;
 mod reload;
 mod resting;
