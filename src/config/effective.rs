@@ -106,6 +106,8 @@ fn provider(provider: &Provider) -> Value {
         "kind": provider.kind,
         "base_url": provider.base_url,
         "api_key": stars(&provider.api_key),
+        "key_header": provider.key_header,
+        "api_version": provider.api_version,
         "max_tokens_field": provider.max_tokens_field,
     })
 }

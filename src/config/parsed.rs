@@ -214,6 +214,10 @@ pub struct Provider {
     pub default_base_url: bool,
     /// None = sent without credentials.
     pub api_key: Option<Secret>,
+    /// Header that takes the bare key; none = the kind's own way.
+    pub key_header: Option<&'static str>,
+    /// Sent as `?api-version=`.
+    pub api_version: Option<String>,
     /// Request field that carries the output cap; none = the adapter decides.
     pub max_tokens_field: Option<String>,
     /// The kind's id in the bundled price list.

@@ -6,6 +6,11 @@ use super::parsed::{KnownKind, Provider};
 use super::read::{Field, Section, hint, short};
 use super::resolve::{HttpUrl, Surroundings};
 
+/// Headers that servers in front of a model take a bare key in: Azure and proxies of its kind, Anthropic's and Google's
+/// followers.
+const KEY_HEADERS: &[(&str, &str)] =
+    &[("api-key", "api-key"), ("x-api-key", "x-api-key"), ("x-goog-api-key", "x-goog-api-key")];
+
 pub(super) fn providers(root: &Section<'_>, around: &Surroundings<'_>, kinds: &[KnownKind]) -> Vec<Arc<Provider>> {
     let kind = kinds.first().map_or("KIND", |kind| kind.name);
     let advice = format!("name at least one account, such as main: {{ kind: {kind} }}");
@@ -22,7 +27,7 @@ fn provider(name: &str, field: &Field<'_>, around: &Surroundings<'_>, kinds: &[K
     if !is_name(name) {
         field.key_problem("a provider's name has letters, digits, `-`, `_` and `.` only; rename it");
     }
-    let section = field.section(&["kind", "base_url", "api_key", "max_tokens_field"]);
+    let section = field.section(&["kind", "base_url", "api_key", "key_header", "api_version", "max_tokens_field"]);
     let kind = kind(&section, kinds);
     let default = kind.and_then(|kind| kind.default_base_url).map(|url| url.trim_end_matches('/'));
     let given = match (kind, default) {
@@ -36,6 +41,8 @@ fn provider(name: &str, field: &Field<'_>, around: &Surroundings<'_>, kinds: &[K
         default_base_url: default == Some(&base_url),
         base_url,
         api_key: section.get("api_key").and_then(|field| around.secret(&field)),
+        key_header: section.get("key_header").and_then(|field| field.one_of(KEY_HEADERS)),
+        api_version: section.get("api_version").and_then(|field| api_version(&field)),
         max_tokens_field: section.get("max_tokens_field").and_then(|field| request_field(&field)),
         catalogue: kind.and_then(|kind| kind.catalogue),
     }
@@ -68,6 +75,16 @@ fn base_url(field: &Field<'_>) -> Option<String> {
         field.warning("keys and prompts go there unencrypted; use https:// unless the network is yours");
     }
     Some(text.trim_end_matches('/').to_owned())
+}
+
+/// It becomes a part of the URL's query.
+fn api_version(field: &Field<'_>) -> Option<String> {
+    let text = field.text()?;
+    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.')) {
+        return Some(text.to_owned());
+    }
+    field.problem("must be a version as the vendor writes it, such as 2024-10-21 in quotes");
+    None
 }
 
 fn request_field(field: &Field<'_>) -> Option<String> {

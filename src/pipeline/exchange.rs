@@ -68,13 +68,17 @@ pub(super) fn outbound(run: &mut Run, step: &Step) -> Result<Outbound, GatewayEr
     };
     let mut url = provider.base_url.clone();
     url.push_str(&adapter.path(model, decoded.stream));
-    let out = Outbound {
-        url,
-        headers: adapter.headers(provider.api_key.as_ref().map(|key| key.expose())),
-        request_id: call.request_id.clone(),
-        body,
-        stream: decoded.stream,
+    if let Some(version) = &provider.api_version {
+        url.push(if url.contains('?') { '&' } else { '?' });
+        url.push_str("api-version=");
+        url.push_str(version);
+    }
+    let key = provider.api_key.as_ref().map(|key| key.expose());
+    let headers = match (provider.key_header, key) {
+        (Some(header), Some(key)) => adapter.headers(None).into_iter().chain([(header, key.to_owned())]).collect(),
+        (_, key) => adapter.headers(key),
     };
+    let out = Outbound { url, headers, request_id: call.request_id.clone(), body, stream: decoded.stream };
     for name in dropped {
         if !run.dropped.contains(&name) {
             run.dropped.push(name);

@@ -13,7 +13,9 @@ const CREDENTIALS: [&str; 4] = ["authorization", "x-api-key", "api-key", "x-goog
 /// A request that asked something of a model.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct SeenRequest {
+    /// Without the query.
     pub path: String,
+    pub query: String,
     /// Names in lower case, in the order they came.
     pub headers: Vec<(String, String)>,
     pub body: String,
@@ -41,6 +43,7 @@ impl fmt::Debug for SeenRequest {
         let shown = self.without_credentials();
         f.debug_struct("SeenRequest")
             .field("path", &shown.path)
+            .field("query", &shown.query)
             .field("headers", &shown.headers)
             .field("body", &shown.body)
             .finish()
@@ -53,11 +56,13 @@ pub(super) struct Seen {
     head: Bytes,
     body: Bytes,
     path: String,
+    query: String,
 }
 
 impl Seen {
     pub(super) fn new(request: &Request) -> Seen {
-        Seen { head: request.head.raw.clone(), body: request.body.clone(), path: request.head.path.clone() }
+        let request::RequestHead { raw, path, query, .. } = &request.head;
+        Seen { head: raw.clone(), body: request.body.clone(), path: path.clone(), query: query.clone() }
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -67,6 +72,7 @@ impl Seen {
     pub(super) fn read(&self) -> SeenRequest {
         SeenRequest {
             path: self.path.clone(),
+            query: self.query.clone(),
             headers: request::headers(&self.head),
             body: String::from_utf8_lossy(&self.body).into_owned(),
         }

@@ -203,3 +203,21 @@ async fn a_mistral_is_sent_only_what_it_knows() {
     assert_eq!(fields, ["max_tokens", "messages", "model", "random_seed", "stream", "tool_choice", "tools"]);
     assert_eq!((&sent["max_tokens"], &sent["tool_choice"]), (&json!(50), &json!("any")));
 }
+
+#[tokio::test]
+async fn an_azure_gets_its_key_in_its_own_header_and_its_version_in_the_query() {
+    let mock = mock().await;
+    let mut config = crate::support::config(&mock);
+    config["providers"]["openai"]["base_url"] = json!(format!("http://{}/openai/deployments/first", mock.addr()));
+    config["providers"]["openai"]["api_key"] = json!("file:azure.key");
+    config["providers"]["openai"]["key_header"] = json!("api-key");
+    config["providers"]["openai"]["api_version"] = json!("2024-10-21");
+    let folder = TempDir::new().expect("a temporary folder");
+    let files = [("azure.key", "test-azure-key")];
+    let gw = TestGateway::start_in(mock, folder, &config, &files).await.expect("the gateway starts");
+    assert_eq!(gw.ask("single").await.status, 200);
+    let upstream = &gw.mock.requests("first")[0];
+    assert_eq!(upstream.path, "/openai/deployments/first/chat/completions");
+    assert_eq!(upstream.query, "api-version=2024-10-21");
+    assert_eq!((upstream.header("api-key"), upstream.header("authorization")), (Some("test-azure-key"), None));
+}

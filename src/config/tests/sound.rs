@@ -105,6 +105,13 @@ fn a_variable_that_is_not_set_is_a_warning() {
 }
 
 #[test]
+fn a_provider_may_take_its_key_in_another_header_and_want_a_version() {
+    let one = "one: { kind: alpha, key_header: api-key, api_version: \"2024-10-21\" }";
+    let provider = &sound(&SMALL.replace("one: { kind: alpha }", one)).providers[0];
+    assert_eq!((provider.key_header, provider.api_version.as_deref()), (Some("api-key"), Some("2024-10-21")));
+}
+
+#[test]
 fn the_environment_overrides_the_file() {
     let variables = [
         ("HEADGATE_SERVER__LISTEN", "127.0.0.1:1"),
