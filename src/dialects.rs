@@ -4,6 +4,8 @@
 //! `errors.rs` for all of them.
 
 mod errors;
+mod fields;
+mod heads;
 mod openai_chat;
 
 use std::collections::BTreeMap;

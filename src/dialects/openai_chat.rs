@@ -2,7 +2,6 @@
 
 mod decode;
 mod encode;
-mod heads;
 mod messages;
 mod stream;
 mod translate;

@@ -17,7 +17,13 @@ pub(super) struct Heads {
     pub(super) media_count: u32,
 }
 
-pub(super) fn read(messages: &str) -> Result<Heads, GatewayError> {
+/// Reads the heads of `messages`, which may be spoken by `roles`. `media` adds what a part is to the sum, unless it is
+/// text.
+pub(super) fn read(
+    messages: &str,
+    roles: &[&str],
+    media: impl Fn(&PartHead<'_>, &mut Heads) -> Result<(), serde_json::Error>,
+) -> Result<Heads, GatewayError> {
     let refuse = |text: &str| Err(GatewayError::invalid(text, Some("messages")));
     if !messages.starts_with('[') {
         return refuse("`messages` must be a list of messages.");
@@ -30,18 +36,27 @@ pub(super) fn read(messages: &str) -> Result<Heads, GatewayError> {
     }
     let mut heads = Heads { count: u32::try_from(list.len()).unwrap_or(u32::MAX), ..Heads::default() };
     for (at, head) in list.iter().enumerate() {
-        if !head.has_known_role() {
+        if !head.has_one_of(roles) {
             return Err(GatewayError::invalid(
-                format!("messages[{at}].role must be one of developer, system, user, assistant, tool, function."),
+                format!("messages[{at}].role must be one of {}.", roles.join(", ")),
                 Some(&format!("messages[{at}].role")),
             ));
         }
-        head.count_media(&mut heads).map_err(|_| {
+        let counted = parts(head.content).and_then(|parts| parts.iter().try_for_each(|part| media(part, &mut heads)));
+        counted.map_err(|_| {
             let message = format!("The parts of messages[{at}].content must be objects with one `type` each.");
             GatewayError::invalid(message, Some(&format!("messages[{at}].content")))
         })?;
     }
     Ok(heads)
+}
+
+/// The heads of a content's parts; none where it is one text.
+pub(super) fn parts(content: Option<&RawValue>) -> Result<Vec<PartHead<'_>>, serde_json::Error> {
+    match content.filter(|content| content.get().starts_with('[')) {
+        Some(list) => serde_json::from_str(list.get()),
+        None => Ok(Vec::new()),
+    }
 }
 
 #[derive(Default)]
@@ -51,33 +66,21 @@ struct Head<'a> {
 }
 
 impl Head<'_> {
-    fn has_known_role(&self) -> bool {
+    fn has_one_of(&self, roles: &[&str]) -> bool {
         let Some(role) = self.role else { return false };
-        let known = |role: &str| matches!(role, "developer" | "system" | "user" | "assistant" | "tool" | "function");
-        let plain = role.get().strip_prefix('"').and_then(|r| r.strip_suffix('"')).is_some_and(known);
+        let plain = role.get().strip_prefix('"').and_then(|r| r.strip_suffix('"')).is_some_and(|r| roles.contains(&r));
         // Only a role with escapes in it has to be decoded.
-        plain || serde_json::from_str::<Cow<'_, str>>(role.get()).is_ok_and(|role| known(&role))
-    }
-
-    fn count_media(&self, heads: &mut Heads) -> Result<(), serde_json::Error> {
-        let Some(content) = self.content.filter(|content| content.get().starts_with('[')) else { return Ok(()) };
-        for part in serde_json::from_str::<Vec<PartHead<'_>>>(content.get())? {
-            match part.kind.as_ref() {
-                "text" | "refusal" | "thinking" => {}
-                kind => {
-                    heads.media_count += 1;
-                    heads.has_images |= kind.contains("image");
-                }
-            }
-        }
-        Ok(())
+        plain || serde_json::from_str::<Cow<'_, str>>(role.get()).is_ok_and(|role| roles.contains(&role.as_ref()))
     }
 }
 
 #[derive(Deserialize)]
-struct PartHead<'a> {
+pub(super) struct PartHead<'a> {
     #[serde(rename = "type", borrow)]
-    kind: Cow<'a, str>,
+    pub(super) kind: Cow<'a, str>,
+    /// Of parts that hold parts.
+    #[serde(default)]
+    pub(super) content: Option<&'a RawValue>,
 }
 
 /// By hand: a derived one would also take an array for an object.
