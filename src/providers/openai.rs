@@ -64,7 +64,7 @@ impl Adapter for OpenAi {
     }
 
     fn encode(&self, chat: &ChatRequest, ask: &Ask<'_>) -> Result<Encoded, GatewayError> {
-        Ok(encode::encode(chat, ask))
+        encode::encode(chat, ask)
     }
 
     fn decode(&self, body: &[u8]) -> Result<ChatReply, DecodeError> {
