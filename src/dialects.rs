@@ -3,6 +3,7 @@
 //! A new dialect is one file, its `mod` line and a static here. Status codes and error codes are decided in
 //! `errors.rs` for all of them.
 
+mod anthropic_messages;
 mod errors;
 mod fields;
 mod heads;
@@ -15,10 +16,19 @@ use bytes::{Bytes, BytesMut};
 
 use crate::domain::chat::{ChatEvent, ChatReply, ChatRequest, OwnedFields, Wire};
 use crate::domain::error::GatewayError;
+use crate::domain::sse::SseFrame;
 use crate::domain::usage::Usage;
 
 /// `POST /v1/chat/completions` as OpenAI defines it.
 pub static OPENAI_CHAT: &dyn Dialect = &openai_chat::OpenAiChat;
+
+/// `POST /v1/messages` as Anthropic defines it.
+pub static ANTHROPIC_MESSAGES: &dyn Dialect = &anthropic_messages::AnthropicMessages;
+
+/// Reads the body of `POST /v1/messages/count_tokens`: a call without an output cap.
+pub fn countable_messages(body: Bytes) -> Result<Decoded, GatewayError> {
+    anthropic_messages::countable(body)
+}
 
 /// A wire format that clients speak.
 pub trait Dialect: Sync {
@@ -52,10 +62,20 @@ pub trait Dialect: Sync {
     fn comment(&self, text: &str) -> Bytes;
 
     /// The reply to a call that failed before its head was sent.
-    fn error(&self, error: &GatewayError) -> ErrorReply;
+    fn error(&self, error: &GatewayError, request_id: &str) -> ErrorReply;
 
     /// The frame for a failure after content. No end marker follows it, so that every SDK notices.
-    fn in_band_error(&self, error: &GatewayError) -> Bytes;
+    fn in_band_error(&self, error: &GatewayError, request_id: &str) -> Bytes;
+
+    /// Where this format's clients look for the request's id, beside `x-request-id`; in lower case.
+    fn request_id_header(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Request headers that a provider of the same format has to see, in lower case.
+    fn forwarded_headers(&self) -> &'static [&'static str] {
+        &[]
+    }
 }
 
 /// Turns the events of one answer into frames of the dialect. Every write is made of whole frames.
@@ -64,6 +84,9 @@ pub trait StreamEncoder: Send {
     ///
     /// [`finish`]: StreamEncoder::finish
     fn push(&mut self, event: &ChatEvent, out: &mut BytesMut);
+
+    /// Takes note of a frame of this format that went to the client as it is. What is written later stands behind it.
+    fn passed(&mut self, _frame: &SseFrame) {}
 
     /// Writes the usage, if the client asked for it, and the end marker. Only after a `Finish` event.
     fn finish(&mut self, usage: Option<&Usage>, out: &mut BytesMut);
@@ -126,4 +149,9 @@ pub struct ErrorReply {
     pub headers: Vec<(&'static str, String)>,
     pub content_type: &'static str,
     pub body: Bytes,
+}
+
+/// A comment of an event stream, in one line whatever `text` holds.
+fn comment(text: &str) -> Bytes {
+    format!(": {}\n\n", text.replace(['\r', '\n'], " ")).into()
 }

@@ -50,10 +50,10 @@ impl Dialect for OpenAiChat {
     }
 
     fn comment(&self, text: &str) -> Bytes {
-        format!(": {}\n\n", text.replace(['\r', '\n'], " ")).into()
+        super::comment(text)
     }
 
-    fn error(&self, error: &GatewayError) -> ErrorReply {
+    fn error(&self, error: &GatewayError, _request_id: &str) -> ErrorReply {
         let facts = errors::facts(error);
         let body = envelope(&facts).to_string().into();
         ErrorReply {
@@ -65,7 +65,7 @@ impl Dialect for OpenAiChat {
         }
     }
 
-    fn in_band_error(&self, error: &GatewayError) -> Bytes {
+    fn in_band_error(&self, error: &GatewayError, _request_id: &str) -> Bytes {
         let mut out = BytesMut::with_capacity(256);
         // Some SDKs look at the event's name, some at the `error` key: both make them raise.
         out.put_slice(b"event: error\ndata: ");
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_wrong_key_gets_one_constant_body_of_at_most_200_bytes() {
-        let reply = OpenAiChat.error(&GatewayError::InvalidApiKey);
+        let reply = OpenAiChat.error(&GatewayError::InvalidApiKey, "req_1");
         assert_eq!(reply.status, 401);
         assert!(reply.body.len() <= 200, "{} bytes", reply.body.len());
         let body: Value = serde_json::from_slice(&reply.body).expect("JSON");
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn every_error_has_all_four_keys() {
         for error in [GatewayError::Internal, GatewayError::invalid("no", Some("messages"))] {
-            let body: Value = serde_json::from_slice(&OpenAiChat.error(&error).body).expect("JSON");
+            let body: Value = serde_json::from_slice(&OpenAiChat.error(&error, "req_1").body).expect("JSON");
             let keys: Vec<&String> = body["error"].as_object().expect("object").keys().collect();
             assert_eq!(keys, ["message", "type", "param", "code"]);
         }
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_failure_in_a_stream_is_a_named_event_without_an_end_marker() {
-        let frame = OpenAiChat.in_band_error(&GatewayError::StoreUnavailable);
+        let frame = OpenAiChat.in_band_error(&GatewayError::StoreUnavailable, "req_1");
         let text = std::str::from_utf8(&frame).expect("UTF-8");
         assert!(text.starts_with("event: error\ndata: {\"error\":{\"message\":"), "{text}");
         assert!(text.ends_with("}}\n\n") && !text.contains("[DONE]"), "{text}");

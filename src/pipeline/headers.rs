@@ -7,7 +7,9 @@ use super::run::{Run, unix_ms};
 /// Headers of a run's reply.
 pub(super) fn of(run: &Run) -> Vec<(&'static str, String)> {
     let mut headers = Vec::with_capacity(16);
-    headers.push(("x-request-id", run.call.request_id.clone()));
+    let request_id = || run.call.request_id.clone();
+    headers.push(("x-request-id", request_id()));
+    headers.extend(run.call.dialect.request_id_header().map(|name| (name, request_id())));
     headers.push(("x-headgate-run", run.call.run.to_string()));
     if !run.tier.is_empty() {
         headers.push(("x-headgate-tier", run.tier.clone()));

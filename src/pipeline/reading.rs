@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::dialects::StreamEncoder;
+use crate::dialects::{About, Dialect, StreamEncoder};
 use crate::domain::chat::{ChatEvent, Finish};
 use crate::domain::failure::{Failure, Phase};
 use crate::domain::sse::{SseCaps, SseFrame, SseSplitter};
@@ -19,15 +19,19 @@ const LARGEST_PRELUDE: usize = 1 << 20;
 
 /// How a provider's frames become the client's.
 enum Output {
-    /// Same format on both sides: the frames' own bytes, but for the usage the client did not ask for.
+    /// Same format on both sides: the frames' own bytes, but for the usage the client did not ask for. The encoder
+    /// follows them and writes what the provider did not; it is made when the answer has said who it is.
     Pass {
         show_usage: bool,
+        behind: Option<Box<dyn StreamEncoder>>,
     },
     Translate(Box<dyn StreamEncoder>),
 }
 
 pub(super) struct Reading<'a> {
     step: &'a Step,
+    dialect: &'static dyn Dialect,
+    about: About,
     splitter: SseSplitter,
     decoder: Box<dyn StreamDecoder>,
     output: Output,
@@ -37,8 +41,6 @@ pub(super) struct Reading<'a> {
     pending: BytesMut,
     /// The end marker's own bytes, kept back until the run is settled.
     end: Option<Bytes>,
-    id: Option<String>,
-    model: Option<String>,
     pub sighting: Sighting,
     /// Content was seen: the run is committed to this target.
     pub content: bool,
@@ -51,13 +53,16 @@ pub(super) struct Reading<'a> {
 impl<'a> Reading<'a> {
     pub(super) fn new(step: &'a Step, run: &Run) -> Self {
         let call = &run.call;
+        let about = about(run, None, None, step);
         let output = if step.adapter.wire() == call.dialect.wire() {
-            Output::Pass { show_usage: call.decoded.include_usage }
+            Output::Pass { show_usage: call.decoded.include_usage, behind: None }
         } else {
-            Output::Translate(call.dialect.encoder(&about(run, None, None, step)))
+            Output::Translate(call.dialect.encoder(&about))
         };
         Reading {
             step,
+            dialect: call.dialect,
+            about,
             splitter: SseSplitter::new(SseCaps::default()),
             decoder: step.adapter.decoder(),
             output,
@@ -65,8 +70,6 @@ impl<'a> Reading<'a> {
             events: Vec::new(),
             pending: BytesMut::new(),
             end: None,
-            id: None,
-            model: None,
             sighting: Sighting::default(),
             content: false,
             finished: false,
@@ -108,13 +111,11 @@ impl<'a> Reading<'a> {
         }
         self.events = events;
         let kind = read.map_err(|error| failures::undecodable(self.step, self.phase(), error))?;
-        let show = match (&self.output, kind) {
-            (Output::Pass { .. }, FrameKind::Data) => true,
-            (Output::Pass { show_usage }, FrameKind::UsageOnly) => *show_usage,
-            _ => false,
-        };
-        if show {
+        if let Output::Pass { show_usage, behind } = &mut self.output
+            && (kind == FrameKind::Data || (kind == FrameKind::UsageOnly && *show_usage))
+        {
             self.pending.extend_from_slice(&frame.raw);
+            behind.get_or_insert_with(|| self.dialect.encoder(&self.about)).passed(frame);
         }
         if kind != FrameKind::End {
             return Ok(false);
@@ -130,10 +131,7 @@ impl<'a> Reading<'a> {
             encoder.push(&event, &mut self.pending);
         }
         match event {
-            ChatEvent::Start { id, model } => {
-                self.id = self.id.take().or(id);
-                self.model = self.model.take().or(model);
-            }
+            ChatEvent::Start { id, model } => self.started(id, model),
             ChatEvent::Usage(usage) => self.sighting.reported = Some(usage),
             ChatEvent::Finish(_) => {
                 self.finished = true;
@@ -154,6 +152,14 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
+    /// The identity of an answer that is passed on is the provider's. A translated one is ours from its first frame on.
+    fn started(&mut self, id: Option<String>, model: Option<String>) {
+        if let Output::Pass { behind: None, .. } = self.output {
+            self.about.id = id.unwrap_or_else(|| std::mem::take(&mut self.about.id));
+            self.about.model = model.unwrap_or_else(|| std::mem::take(&mut self.about.model));
+        }
+    }
+
     /// The provider has nothing more to say: was that the whole answer? A finish reason is its proof; an end marker
     /// alone is not.
     pub(super) fn closed(&self) -> Result<(), Box<Failure>> {
@@ -168,7 +174,9 @@ impl<'a> Reading<'a> {
     pub(super) fn tail(&mut self, run: &Run) -> Bytes {
         match (&mut self.output, self.end.take()) {
             (Output::Pass { .. }, Some(end)) => self.pending.extend_from_slice(&end),
-            (Output::Pass { .. }, None) => self.encoder(run).finish(None, &mut self.pending),
+            (Output::Pass { behind, .. }, None) => {
+                behind.get_or_insert_with(|| self.dialect.encoder(&self.about)).finish(None, &mut self.pending);
+            }
             (Output::Translate(encoder), _) => {
                 // The client may have asked for the usage; where the provider sent none it is ours, as on the bill.
                 let usage = self.sighting.bill(run, self.step).usage;
@@ -181,20 +189,12 @@ impl<'a> Reading<'a> {
     /// Ends a stream that used up its hold the way a reached output cap ends.
     pub(super) fn cut(&mut self, run: &Run) -> Bytes {
         let usage = self.sighting.bill(run, self.step).usage;
-        let mut fresh;
         let encoder = match &mut self.output {
             Output::Translate(encoder) => encoder,
-            Output::Pass { .. } => {
-                fresh = run.call.dialect.encoder(&about(run, self.id.take(), self.model.take(), self.step));
-                &mut fresh
-            }
+            Output::Pass { behind, .. } => behind.get_or_insert_with(|| self.dialect.encoder(&self.about)),
         };
         encoder.push(&ChatEvent::Finish(Finish::Length), &mut self.pending);
         encoder.finish(Some(&usage), &mut self.pending);
         self.pending.split().freeze()
-    }
-
-    fn encoder(&self, run: &Run) -> Box<dyn StreamEncoder> {
-        run.call.dialect.encoder(&about(run, self.id.clone(), self.model.clone(), self.step))
     }
 }

@@ -35,7 +35,7 @@ impl Hall {
             Err(End::Gone) => (Outcome::ClientGone, CLIENT_CLOSED_REQUEST, None),
             Err(End::Failed(error)) => {
                 let refused = run.attempts.is_empty();
-                let reply = run.call.dialect.error(error);
+                let reply = run.call.dialect.error(error, &run.call.request_id);
                 let outcome = if refused { Outcome::Refused } else { Outcome::Error };
                 (outcome, reply.status, Some(reply.code))
             }
@@ -103,14 +103,14 @@ async fn answer(run: &Run, end: Result<Delivered, End>, client: &mut Client, pri
         Err(End::Gone) => Err(Gone),
         Err(End::Failed(error)) if client.head_sent() => {
             // No end follows: the connection closes abnormally behind the error frame.
-            client.send(run.call.dialect.in_band_error(&error)).await
+            client.send(run.call.dialect.in_band_error(&error, &run.call.request_id)).await
         }
         Err(End::Failed(error)) => client.send_head(refusal(run, &error)),
     }
 }
 
 fn refusal(run: &Run, error: &GatewayError) -> Head {
-    let reply = run.call.dialect.error(error);
+    let reply = run.call.dialect.error(error, &run.call.request_id);
     let mut headers = headers::of(run);
     if let GatewayError::BudgetExceeded { view, .. } | GatewayError::RateLimited { view, .. } = error {
         headers::limits(std::slice::from_ref(view), unix_ms(), &mut headers);

@@ -43,9 +43,10 @@ pub(super) async fn from_run(dialect: &dyn Dialect, mut handle: RunHandle, reque
 
 /// An error reply of a request that never became a run.
 pub(super) fn error(dialect: &dyn Dialect, error: &GatewayError, request_id: &str) -> HttpResponse {
-    let reply = dialect.error(error);
+    let reply = dialect.error(error, request_id);
     let mut headers = reply.headers;
     headers.push(("x-request-id", request_id.to_owned()));
+    headers.extend(dialect.request_id_header().map(|name| (name, request_id.to_owned())));
     let head = Head { status: reply.status, content_type: reply.content_type, headers, body: None };
     let mut builder = with_head(head);
     if matches!(error, GatewayError::BodyTooLarge { .. } | GatewayError::RequestTimeout | GatewayError::ShuttingDown) {

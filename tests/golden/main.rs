@@ -1,15 +1,17 @@
-//! Translations as golden files: one `case.in` and one `case.out` per case, whole bodies compared.
+//! Translations as golden files: one `case.in` and its results per case, whole bodies compared. `case.out` is for a client
+//! of OpenAI's format, `case.messages` for one of Anthropic's.
 //!
-//! A new case is a new `.in` file; `UPDATE_GOLDEN=1 cargo test --test golden` writes the `.out` beside it, to be read
-//! before it is committed.
+//! A new case is a new `.in` file; `UPDATE_GOLDEN=1 cargo test --test golden` writes the results beside it, to be read
+//! before they are committed.
 
 mod cases;
+mod messages;
 mod properties;
 
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use headgate::dialects::{About, OPENAI_CHAT};
+use headgate::dialects::{About, Dialect, OPENAI_CHAT};
 use headgate::domain::chat::ChatEvent;
 use headgate::domain::error::GatewayError;
 use headgate::domain::sse::{SseFrame, SseSplitter};
@@ -29,7 +31,7 @@ fn provider(kind: &str) -> &'static dyn Adapter {
 
 #[test]
 fn requests_reach_every_provider_with_the_same_meaning() {
-    each_json("requests", |kind, body| {
+    each_json("requests", "out", |kind, body| {
         let ask = Ask { model: "target-model", stream: true, max_tokens: 256, cap_field: "max_completion_tokens" };
         let encoded = OPENAI_CHAT
             .decode(Bytes::from(body.to_string()))
@@ -48,7 +50,7 @@ fn requests_reach_every_provider_with_the_same_meaning() {
 
 #[test]
 fn answers_reach_the_client_with_the_same_meaning() {
-    each_json("answers", |kind, body| match provider(kind).decode(body.to_string().as_bytes()) {
+    each_json("answers", "out", |kind, body| match provider(kind).decode(body.to_string().as_bytes()) {
         Ok(reply) => serde_json::from_slice(&OPENAI_CHAT.encode(&reply, &about())).expect("JSON"),
         Err(error) => json!({ "no_answer": error.to_string() }),
     });
@@ -56,28 +58,31 @@ fn answers_reach_the_client_with_the_same_meaning() {
 
 #[test]
 fn streams_reach_the_client_with_the_same_meaning() {
-    each_stream("streams", |kind, bytes| {
-        let events = decode(kind, &[bytes]).expect("the stream can be read");
-        let (mut encoder, mut out) = (OPENAI_CHAT.encoder(&about()), BytesMut::new());
-        let mut usage: Option<Usage> = None;
-        for event in &events {
-            encoder.push(event, &mut out);
-            match event {
-                ChatEvent::Usage(total) => usage = Some(*total),
-                ChatEvent::Error(error) => out.extend_from_slice(format!("! {error:?}\n\n").as_bytes()),
-                _ => {}
-            }
+    each_stream("streams", "out", |kind, bytes| encode(OPENAI_CHAT, kind, bytes));
+}
+
+/// A recorded stream as `dialect` writes it.
+fn encode(dialect: &dyn Dialect, kind: &str, bytes: &[u8]) -> String {
+    let events = decode(kind, &[bytes]).expect("the stream can be read");
+    let (mut encoder, mut out) = (dialect.encoder(&about()), BytesMut::new());
+    let mut usage: Option<Usage> = None;
+    for event in &events {
+        encoder.push(event, &mut out);
+        match event {
+            ChatEvent::Usage(total) => usage = Some(*total),
+            ChatEvent::Error(error) => out.extend_from_slice(format!("! {error:?}\n\n").as_bytes()),
+            _ => {}
         }
-        if events.iter().any(|event| matches!(event, ChatEvent::Finish(_))) {
-            encoder.finish(usage.as_ref(), &mut out);
-        }
-        String::from_utf8(out.to_vec()).expect("UTF-8")
-    });
+    }
+    if events.iter().any(|event| matches!(event, ChatEvent::Finish(_))) {
+        encoder.finish(usage.as_ref(), &mut out);
+    }
+    String::from_utf8(out.to_vec()).expect("UTF-8")
 }
 
 #[test]
 fn a_stream_cut_anywhere_on_its_way_gives_the_same_events() {
-    each_stream("streams", |kind, bytes| {
+    each_stream("streams", "out", |kind, bytes| {
         let whole = decode(kind, &[bytes]).expect("the stream can be read");
         for cut in 0..=bytes.len() {
             assert_eq!(decode(kind, &[&bytes[..cut], &bytes[cut..]]), Ok(whole.clone()), "cut at {cut}");
@@ -102,7 +107,7 @@ fn decode(kind: &str, pieces: &[&[u8]]) -> Result<Vec<ChatEvent>, DecodeError> {
 
 #[test]
 fn failures_keep_their_facts() {
-    each_json("failures", |kind, case| {
+    each_json("failures", "out", |kind, case| {
         let status = u16::try_from(case["status"].as_u64().expect("a status")).expect("a status");
         let header = |name: &str| case["headers"][name].as_str().map(str::to_owned);
         let body = match &case["body"] {

@@ -60,7 +60,7 @@ proptest! {
 
 #[test]
 fn a_damaged_stream_is_an_error_or_other_events_but_never_a_panic() {
-    cases::each_stream("streams", |kind, bytes| {
+    cases::each_stream("streams", "out", |kind, bytes| {
         let mut damaged = bytes.to_vec();
         for at in 0..bytes.len() {
             for byte in [b'"', b'{', b'0', 0xFF] {
