@@ -3,6 +3,7 @@
 mod body;
 mod caller;
 mod chat;
+mod count_tokens;
 mod guard;
 mod hangup;
 mod models;
@@ -23,7 +24,7 @@ use actix_web::{App, HttpServer, web};
 use socket2::SockRef;
 use tokio_util::sync::CancellationToken;
 
-use crate::dialects::OPENAI_CHAT;
+use crate::dialects::{ANTHROPIC_MESSAGES, Dialect, OPENAI_CHAT};
 use crate::domain::error::GatewayError;
 use crate::pipeline::Hall;
 
@@ -70,6 +71,18 @@ fn routes(config: &mut web::ServiceConfig) {
                 .default_service(web::to(wrong_method)),
         )
         .service(
+            web::resource("/v1/messages")
+                .route(web::post().to(chat::messages))
+                .route(web::method(actix_web::http::Method::OPTIONS).to(guard::preflight))
+                .default_service(web::to(wrong_method)),
+        )
+        .service(
+            web::resource("/v1/messages/count_tokens")
+                .route(web::post().to(count_tokens::count))
+                .route(web::method(actix_web::http::Method::OPTIONS).to(guard::preflight))
+                .default_service(web::to(wrong_method)),
+        )
+        .service(
             web::resource("/v1/models")
                 .route(web::get().to(models::list))
                 .route(web::method(actix_web::http::Method::OPTIONS).to(guard::preflight))
@@ -96,15 +109,21 @@ fn routes(config: &mut web::ServiceConfig) {
         .default_service(web::to(unknown_route));
 }
 
+/// The format of a client that called no chat route: Anthropic's name themselves on every call.
+fn spoken(request: &actix_web::HttpRequest) -> &'static dyn Dialect {
+    let anthropic = request.headers().contains_key("anthropic-version") || request.path().starts_with("/v1/messages");
+    if anthropic { ANTHROPIC_MESSAGES } else { OPENAI_CHAT }
+}
+
 async fn wrong_method(request: actix_web::HttpRequest, payload: web::Payload) -> actix_web::HttpResponse {
     let error =
         GatewayError::MethodNotAllowed { method: request.method().to_string(), path: request.path().to_owned() };
-    unread::drained(reply::error(OPENAI_CHAT, &error, &reply::request_id(&request)), payload)
+    unread::drained(reply::error(spoken(&request), &error, &reply::request_id(&request)), payload)
 }
 
 async fn unknown_route(request: actix_web::HttpRequest, payload: web::Payload) -> actix_web::HttpResponse {
     let error = GatewayError::RouteNotFound { path: request.path().to_owned() };
-    unread::drained(reply::error(OPENAI_CHAT, &error, &reply::request_id(&request)), payload)
+    unread::drained(reply::error(spoken(&request), &error, &reply::request_id(&request)), payload)
 }
 
 /// A connection was accepted: small writes leave at once, a reader that takes nothing for `write_timeout` loses it, and

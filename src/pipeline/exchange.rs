@@ -50,7 +50,9 @@ pub(super) fn outbound(run: &mut Run, step: &Step) -> Result<Outbound, GatewayEr
     let usual = if provider.default_base_url { "max_completion_tokens" } else { "max_tokens" };
     let cap_field = provider.max_tokens_field.as_deref().unwrap_or(usual);
     let model = &*step.target.model;
+    let mut headers = credentials(step);
     let (body, dropped) = if adapter.wire() == call.dialect.wire() {
+        headers.extend(call.forwarded.iter().cloned());
         let as_asked = decoded.max_tokens == Some(step.max_tokens);
         let passed = Passed {
             body: &decoded.body,
@@ -64,20 +66,11 @@ pub(super) fn outbound(run: &mut Run, step: &Step) -> Result<Outbound, GatewayEr
     } else {
         let ask = Ask { model, stream: decoded.stream, max_tokens: step.max_tokens, cap_field };
         let encoded = adapter.encode(&call.dialect.chat(decoded)?, &ask)?;
-        (encoded.body, encoded.dropped)
+        // What is switched on by a header can't be had from another format.
+        let switches = call.forwarded.iter().map(|(name, _)| (*name).to_owned());
+        (encoded.body, encoded.dropped.into_iter().chain(switches).collect())
     };
-    let mut url = provider.base_url.clone();
-    url.push_str(&adapter.path(model, decoded.stream));
-    if let Some(version) = &provider.api_version {
-        url.push(if url.contains('?') { '&' } else { '?' });
-        url.push_str("api-version=");
-        url.push_str(version);
-    }
-    let key = provider.api_key.as_ref().map(|key| key.expose());
-    let headers = match (provider.key_header, key) {
-        (Some(header), Some(key)) => adapter.headers(None).into_iter().chain([(header, key.to_owned())]).collect(),
-        (_, key) => adapter.headers(key),
-    };
+    let url = address(step, decoded.stream);
     let out = Outbound { url, headers, request_id: call.request_id.clone(), body, stream: decoded.stream };
     for name in dropped {
         if !run.dropped.contains(&name) {
@@ -86,6 +79,28 @@ pub(super) fn outbound(run: &mut Run, step: &Step) -> Result<Outbound, GatewayEr
     }
     run.clamped_to = (decoded.max_tokens.is_some_and(|asked| asked > step.max_tokens)).then_some(step.max_tokens);
     Ok(out)
+}
+
+fn address(step: &Step, stream: bool) -> String {
+    let provider = &step.target.provider;
+    let mut url = provider.base_url.clone();
+    url.push_str(&step.adapter.path(&step.target.model, stream));
+    if let Some(version) = &provider.api_version {
+        url.push(if url.contains('?') { '&' } else { '?' });
+        url.push_str("api-version=");
+        url.push_str(version);
+    }
+    url
+}
+
+/// The adapter's headers, the key where config wants it.
+fn credentials(step: &Step) -> Vec<(&'static str, String)> {
+    let provider = &step.target.provider;
+    let key = provider.api_key.as_ref().map(|key| key.expose());
+    match (provider.key_header, key) {
+        (Some(header), Some(key)) => step.adapter.headers(None).into_iter().chain([(header, key.to_owned())]).collect(),
+        (_, key) => step.adapter.headers(key),
+    }
 }
 
 /// Watches the client of a run while something else is awaited.

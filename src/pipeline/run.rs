@@ -24,6 +24,8 @@ pub struct Call {
     pub key: Option<Arc<Key>>,
     pub dialect: &'static dyn Dialect,
     pub decoded: Arc<Decoded>,
+    /// Headers that a provider of the client's format has to see.
+    pub forwarded: Vec<(&'static str, String)>,
     /// The client says that this is its own retry: the gateway adds none of its own.
     pub client_retries: bool,
 }

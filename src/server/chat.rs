@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use crate::dialects::{Dialect, OPENAI_CHAT};
+use crate::dialects::{ANTHROPIC_MESSAGES, Dialect, OPENAI_CHAT};
 use crate::domain::error::GatewayError;
 use crate::domain::ids::RunId;
 use crate::pipeline::{Call, RunHandle};
@@ -13,6 +13,10 @@ use super::{Connection, Door, body, caller, guard, reply, unread};
 
 pub(super) async fn openai_chat(request: HttpRequest, payload: web::Payload, door: web::Data<Door>) -> HttpResponse {
     chat(OPENAI_CHAT, &request, payload, &door).await
+}
+
+pub(super) async fn messages(request: HttpRequest, payload: web::Payload, door: web::Data<Door>) -> HttpResponse {
+    chat(ANTHROPIC_MESSAGES, &request, payload, &door).await
 }
 
 async fn chat(
@@ -59,8 +63,18 @@ async fn start(
         key,
         dialect,
         decoded,
+        forwarded: forwarded(dialect, request),
         client_retries: retries.is_some_and(|count| count != "0"),
     };
     let connection = request.conn_data::<Connection>().map(|connection| connection.gone.clone());
     Ok(door.hall.start(call, &connection.unwrap_or_default()))
+}
+
+/// The headers that this dialect hands on. One given in several lines is one list.
+fn forwarded(dialect: &dyn Dialect, request: &HttpRequest) -> Vec<(&'static str, String)> {
+    let value = |name: &&'static str| {
+        let lines: Vec<&str> = request.headers().get_all(*name).filter_map(|line| line.to_str().ok()).collect();
+        (!lines.is_empty()).then(|| (*name, lines.join(",")))
+    };
+    dialect.forwarded_headers().iter().filter_map(value).collect()
 }

@@ -19,6 +19,7 @@ mod faults;
 mod floors;
 mod hangup;
 mod ledger;
+mod messages;
 mod policies;
 mod process;
 mod providers;
