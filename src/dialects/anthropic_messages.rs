@@ -7,6 +7,7 @@ mod object;
 mod stream;
 mod tools;
 mod translate;
+mod unsigned;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::{Map, Value, json};

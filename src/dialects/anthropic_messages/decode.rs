@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
+use super::unsigned;
 use crate::dialects::Decoded;
 use crate::dialects::fields::{self, MAX_CAP_TOKENS, wrong};
 use crate::dialects::heads::{self, Heads, PartHead};
@@ -64,9 +65,14 @@ pub(super) fn decode(body: Bytes) -> Result<Decoded, GatewayError> {
 pub(in crate::dialects) fn countable(body: Bytes) -> Result<Decoded, GatewayError> {
     let fields = fields::read(&body)?;
     if let Some((clean, dropped)) = fields::without_routing(&fields) {
-        return Ok(Decoded { dropped, ..countable(clean)? });
+        let mut call = countable(clean)?;
+        call.dropped.splice(0..0, dropped);
+        return Ok(call);
     }
     fields::refuse_ambiguous(&fields, DECIDING)?;
+    if let Some(signed) = unsigned::cut(&body, &fields) {
+        return Ok(Decoded { dropped: vec!["messages.thinking".to_owned()], ..countable(signed)? });
+    }
     let mut call = Decoded {
         body: body.clone(),
         model: None,

@@ -129,3 +129,24 @@ async fn a_request_that_one_format_can_not_carry_goes_to_the_target_that_can() {
     let refused = ask(&gw, &body).await;
     assert_eq!((refused.status, refused.json()["error"]["details"]["param"].clone()), (400, json!("tools[0]")));
 }
+
+#[tokio::test]
+async fn reasoning_that_nobody_signed_does_not_spoil_the_next_turn_at_a_provider_that_signs() {
+    let gw = gateway().await;
+    let mut body = question("claude");
+    let history = json!([
+        { "role": "user", "content": "why?" },
+        { "role": "assistant", "content": [
+            { "type": "thinking", "thinking": "hm", "signature": "" },
+            { "type": "thinking", "thinking": "so", "signature": "signed" },
+            { "type": "text", "text": "because" },
+        ] },
+        { "role": "user", "content": "and?" },
+    ]);
+    body["messages"] = history.clone();
+    let reply = ask(&gw, &body).await;
+    assert_eq!((reply.status, reply.header("x-headgate-dropped")), (200, "messages.thinking"));
+    let sent: Value = serde_json::from_str(&gw.mock.requests("first")[0].body).unwrap();
+    let content = &sent["messages"][1]["content"];
+    assert_eq!((&content[0], content.as_array().map(Vec::len)), (&history[1]["content"][1], Some(2)));
+}
