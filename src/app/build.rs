@@ -36,31 +36,35 @@ pub(super) struct Refused {
     pub files: Vec<PathBuf>,
 }
 
+/// Readings in a row that an edit may disturb; then the last one is taken, and the watcher brings the next.
+const READINGS: u32 = 5;
+
 /// Reads, validates and compiles everything that makes a generation, or says everything that is wrong with it. `files`
 /// are those it is likely to be made of: other ones only cost a second reading.
 pub(super) fn snapshot(
     path: &Path,
     env: &BTreeMap<String, String>,
     generation: u64,
-    files: Vec<PathBuf>,
+    mut files: Vec<PathBuf>,
 ) -> Result<(Snapshot, Fingerprint), Refused> {
-    let mut files = files;
-    let (config, fingerprint) = loop {
-        // Hashed before it is read. An edit in between is then loaded a second time; the other way round, the hash
-        // of a text that was never loaded would pass for the one in force, and the edit would be lost.
-        let fingerprint = fingerprint(&files);
+    let mut readings = 1;
+    let (config, sources, fingerprint) = loop {
+        // Hashed before and after it is read: only a text that stood still in between has this hash. A hash of another
+        // text than the loaded one would lose an edit, or count one twice.
+        let before = fingerprint(&files);
         let config = config::load(path, env, &known_kinds())
             .map_err(|problems| Refused { problems: problems.to_string(), files: vec![path.to_owned()] })?;
-        if config.files() == files {
-            break (config, fingerprint);
+        let sources = policy_sources(&config).map_err(|problems| Refused { problems, files: config.files() })?;
+        let stood_still = config.files() == files && fingerprint(&files) == before;
+        if stood_still || readings == READINGS {
+            break (config, sources, before);
         }
         files = config.files();
+        readings += 1;
     };
-    let refused = |problems| Refused { problems, files: config.files() };
-    let sources = policy_sources(&config).map_err(refused)?;
     let policies = Policies::compile(sources).map_err(|problems| {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        refused(lines.join("\n"))
+        Refused { problems: lines.join("\n"), files: config.files() }
     })?;
     let prices = PriceBook::new(config.prices.clone());
     let config = Arc::new(config);
