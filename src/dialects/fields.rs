@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::dialects::Decoded;
 use crate::domain::error::GatewayError;
 use crate::domain::json::{self, Field};
 
@@ -140,4 +141,15 @@ pub(super) fn without_routing(fields: &[Field<'_>]) -> Option<(Bytes, Vec<String
         kept.iter().map(|field| format!("{}:{}", Value::from(field.name.as_ref()), field.value)).collect();
     let body = format!("{{{}}}", members.join(","));
     Some((body.into(), dropped.into_iter().map(|field| field.name.to_string()).collect()))
+}
+
+/// What no chat call does without, whatever its dialect.
+pub(super) fn require_model_and_messages(call: &Decoded) -> Result<(), GatewayError> {
+    if call.model.is_none() {
+        return Err(GatewayError::invalid("`model` is missing; name a tier or a model.", Some("model")));
+    }
+    if call.message_count == 0 {
+        return Err(GatewayError::invalid("`messages` is missing; send at least one message.", Some("messages")));
+    }
+    Ok(())
 }

@@ -12,8 +12,8 @@ use super::{Adapter, Ask, DecodeError, Encoded, FailureParts, Inspected, Passed,
 use crate::domain::chat::{ChatReply, ChatRequest, Wire};
 use crate::domain::error::GatewayError;
 
-/// Requests are OpenAI's with what differs put right. Answers are read as OpenAI's are: the reader takes lists of typed content and flat errors for what they are. They
-/// are not passed on as they come, because OpenAI's clients do not.
+/// Requests are OpenAI's with what differs put right. Answers are read as OpenAI's are: the reader takes lists of typed
+/// content and flat errors for what they are. They are not passed on as they come, because OpenAI's clients do not.
 pub(super) struct Mistral;
 
 impl Adapter for Mistral {

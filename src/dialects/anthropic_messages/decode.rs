@@ -97,12 +97,7 @@ pub(in crate::dialects) fn countable(body: Bytes) -> Result<Decoded, GatewayErro
         }
         take(field, &mut call)?;
     }
-    if call.model.is_none() {
-        return Err(GatewayError::invalid("`model` is missing; name a tier or a model.", Some("model")));
-    }
-    if call.message_count == 0 {
-        return Err(GatewayError::invalid("`messages` is missing; send at least one message.", Some("messages")));
-    }
+    fields::require_model_and_messages(&call)?;
     Ok(call)
 }
 

@@ -102,12 +102,7 @@ pub(super) fn decode(body: Bytes) -> Result<Decoded, GatewayError> {
         read(field, &mut call, &mut completion_cap)?;
     }
     call.max_tokens = completion_cap.or(call.max_tokens);
-    if call.model.is_none() {
-        return Err(GatewayError::invalid("`model` is missing; name a tier or a model.", Some("model")));
-    }
-    if call.message_count == 0 {
-        return Err(GatewayError::invalid("`messages` is missing; send at least one message.", Some("messages")));
-    }
+    fields::require_model_and_messages(&call)?;
     Ok(call)
 }
 
