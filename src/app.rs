@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use actix_web::rt::System;
 use socket2::{Domain, Socket, Type};
+use tokio::runtime::{self, Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -79,14 +80,24 @@ impl Gateway {
         let (stop, drain) = (CancellationToken::new(), CancellationToken::new());
         let (stopping, draining) = (stop.clone(), drain.clone());
         let thread = std::thread::Builder::new().name("headgate".to_owned()).spawn(move || {
+            let runtime = match runtime() {
+                Ok(runtime) => runtime,
+                Err(error) => {
+                    let _ = ready.send(Err(error.into()));
+                    return;
+                }
+            };
+            let detached = runtime.handle().clone();
             System::new().block_on(async move {
-                match Opened::open(start).await {
+                match Opened::open(start, detached).await {
                     Err(error) => {
                         let _ = ready.send(Err(error));
                     }
                     Ok(opened) => opened.serve(ready, stopping, draining).await,
                 }
             });
+            // What has not ended by now is given up, as every run is that its drain did not wait for.
+            runtime.shutdown_background();
         })?;
         let outcome = started.recv().unwrap_or_else(|_| Err(StartError("the gateway died while starting".to_owned())));
         let about = outcome?;
@@ -156,14 +167,14 @@ struct Opened {
 }
 
 impl Opened {
-    async fn open(start: Start) -> Result<Opened, StartError> {
+    async fn open(start: Start, detached: Handle) -> Result<Opened, StartError> {
         let (first, fingerprint) = build::snapshot(&start.config, &start.env, 1, Vec::new())
             .map_err(|refused| StartError(refused.problems))?;
         let config = Arc::clone(&first.config);
         let client = listen("server.listen", config.server.listen)?;
         let admin = listen("server.admin_listen", config.server.admin_listen)?;
         let store = Store::open(build::store_spec(&config.store)).map_err(|e| StartError(e.to_string()))?;
-        let hall = Hall::new(first, &store, Arc::new(Metrics::default()), start.log);
+        let hall = Hall::new(first, &store, Arc::new(Metrics::default()), start.log, detached);
         let given = config.server.admin_token.as_ref().map(|token| token.expose().to_owned());
         let token_is_new = given.is_none();
         let token = given.unwrap_or_else(|| uuid::Uuid::new_v4().simple().to_string());
@@ -233,6 +244,11 @@ pub async fn usage(config: &Config) -> Result<Spend, StartError> {
     let store = Store::open_read_only(build::store_spec(&config.store)).map_err(read)?;
     let report = Ledger::new(&store).usage().await.map_err(read)?;
     Ok(Spend::new(&report, config))
+}
+
+/// The threads of runs that no connection owns.
+fn runtime() -> io::Result<Runtime> {
+    runtime::Builder::new_multi_thread().worker_threads(2).thread_name("detached-runs").enable_all().build()
 }
 
 /// Waits for runs that their connections left behind: they still settle.

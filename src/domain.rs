@@ -9,6 +9,7 @@ pub mod facts;
 pub mod failure;
 pub mod ids;
 pub mod json;
+pub mod kept;
 pub mod limit;
 pub mod money;
 pub mod record;

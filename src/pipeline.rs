@@ -8,10 +8,14 @@ mod attempt;
 mod client;
 mod exchange;
 mod failures;
+mod follow;
 mod headers;
+mod journaled;
+mod live;
 mod money;
 mod plain;
 mod reading;
+mod recorder;
 mod route;
 mod run;
 mod settle;
@@ -26,22 +30,27 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use futures_util::FutureExt;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 pub use client::{Frame, Head, RunHandle};
+pub use follow::Follower;
+pub use journaled::Journaled;
 pub use money::Money;
 pub use run::Call;
 pub use snapshot::Snapshot;
 pub use spend::Spend;
 pub use status::Status;
 
-use crate::runs::Runs;
+use crate::journal::Journal;
+use crate::runs::{KeptRuns, Runs};
 use crate::store::Store;
 use crate::targets::Targets;
 use crate::telemetry::Metrics;
 
 use client::Client;
 use exchange::Delivered;
+use live::LiveRuns;
 use run::{End, Run};
 
 /// Where finished runs are written as JSON lines.
@@ -52,6 +61,11 @@ pub struct Hall {
     snapshot: ArcSwap<Snapshot>,
     money: Money,
     runs: Runs,
+    kept: KeptRuns,
+    journal: Journal,
+    live: LiveRuns,
+    /// For runs that may outlive their connection's thread.
+    runtime: Handle,
     targets: Targets,
     metrics: Arc<Metrics>,
     status: Status,
@@ -59,12 +73,17 @@ pub struct Hall {
 }
 
 impl Hall {
-    pub fn new(first: Snapshot, store: &Store, metrics: Arc<Metrics>, log: LogSink) -> Arc<Self> {
+    /// `runtime` takes the runs that may outlive their connection.
+    pub fn new(first: Snapshot, store: &Store, metrics: Arc<Metrics>, log: LogSink, runtime: Handle) -> Arc<Self> {
         metrics.config_generation.set(first.generation);
         Arc::new(Hall {
             snapshot: ArcSwap::from_pointee(first),
             money: Money::new(store, Arc::clone(&metrics)),
             runs: Runs::new(store),
+            kept: KeptRuns::new(store),
+            journal: Journal::new(store),
+            live: LiveRuns::default(),
+            runtime,
             targets: Targets::default(),
             metrics,
             status: Status::default(),
@@ -103,12 +122,20 @@ impl Hall {
         &self.metrics
     }
 
-    /// Starts the run of `call` on the current thread's runtime. `connection` is cancelled when the client leaves;
-    /// dropping the handle means the same.
-    pub fn start(self: &Arc<Self>, call: Call, connection: &CancellationToken) -> RunHandle {
+    /// Starts the run of `call`, on the current thread's runtime unless it may outlive the connection. `connection` is
+    /// cancelled when the client leaves; dropping the handle means the same.
+    pub fn start(
+        self: &Arc<Self>,
+        call: Call,
+        journaled: Option<Journaled>,
+        connection: &CancellationToken,
+    ) -> RunHandle {
         let (client, handle) = client::link(connection, self.snapshot.load().config.timeouts.write);
         let hall = Arc::clone(self);
-        tokio::spawn(async move { hall.run(call, client).await });
+        match journaled {
+            None => tokio::spawn(async move { hall.run(call, client).await }),
+            Some(how) => tokio::spawn(async move { hall.journaled(call, how, client).await }),
+        };
         handle
     }
 

@@ -1,5 +1,6 @@
 //! The record of every finished run, kept for [`KEPT`]: receipts and lists are read from here.
 
+mod kept;
 mod redis;
 mod sqlite;
 
@@ -10,6 +11,7 @@ use crate::domain::ids::RunId;
 use crate::domain::record::RunRecord;
 use crate::store::{Backend, Store, StoreError};
 
+pub use self::kept::{KeptRuns, Opened, Opening, PROCESS_LEASE};
 use self::redis::RedisRuns;
 use self::sqlite::{Archive, FileRuns};
 

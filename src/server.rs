@@ -6,6 +6,7 @@ mod chat;
 mod count_tokens;
 mod guard;
 mod hangup;
+mod keeping;
 mod models;
 mod probes;
 mod receipt;

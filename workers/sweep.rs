@@ -19,6 +19,11 @@ const RENEW_EVERY: u32 = 15;
 
 const EXPIRE_EVERY: u32 = 5;
 
+/// A third of the time after which a silent process counts as dead.
+const SHOW_LIFE_EVERY: u32 = 2;
+
+const PURGE_EVERY: u32 = 60;
+
 pub(super) async fn run(hall: Arc<Hall>, stop: CancellationToken) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -35,6 +40,12 @@ pub(super) async fn run(hall: Arc<Hall>, stop: CancellationToken) {
         }
         if tick % EXPIRE_EVERY == 0 && result.is_ok() {
             result = expire(&hall).await;
+        }
+        if tick % SHOW_LIFE_EVERY == 0 && result.is_ok() {
+            result = hall.show_life().await;
+        }
+        if tick % PURGE_EVERY == 0 && result.is_ok() {
+            result = hall.purge().await;
         }
         store_was_up = tell_store(&hall, store_was_up, result.err());
         show(&hall);

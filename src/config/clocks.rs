@@ -1,11 +1,12 @@
-//! `timeouts`, `retry`, `breaker`.
+//! `timeouts`, `retry`, `breaker`, `background`.
 
 use std::time::Duration;
 
-use super::parsed::{Breaker, Retry, Timeouts};
+use super::parsed::{Background, Breaker, Retry, Timeouts};
 use super::read::Section;
 
 const LONGEST: Duration = Duration::from_secs(24 * 3_600);
+const LONGEST_KEPT: Duration = Duration::from_secs(31 * 24 * 3_600);
 
 pub(super) fn timeouts(root: &Section<'_>) -> Timeouts {
     let section = root.section(
@@ -54,4 +55,9 @@ pub(super) fn breaker(root: &Section<'_>) -> Breaker {
         errors: section.get("errors").and_then(|field| field.small(1, 1_000)).unwrap_or(5),
         open: section.duration_or("open", LONGEST, Duration::from_secs(30)),
     }
+}
+
+pub(super) fn background(root: &Section<'_>) -> Background {
+    let section = root.section("background", &["keep_results"]);
+    Background { keep_results: section.duration_or("keep_results", LONGEST_KEPT, Duration::from_secs(24 * 3_600)) }
 }

@@ -30,6 +30,7 @@ const KEYS: &[&str] = &[
     "timeouts",
     "retry",
     "breaker",
+    "background",
 ];
 
 /// A config is written by hand; more than this is something else.
@@ -75,6 +76,7 @@ pub fn parse(text: &str, path: &Path, env: &BTreeMap<String, String>, kinds: &[K
         server::loopback_without_keys(&root, &server);
     }
     let (retry, breaker) = (clocks::retry(&root), clocks::breaker(&root));
+    let background = clocks::background(&root);
 
     let warnings = report.finish()?;
     Ok(Config {
@@ -94,6 +96,7 @@ pub fn parse(text: &str, path: &Path, env: &BTreeMap<String, String>, kinds: &[K
         timeouts,
         retry,
         breaker,
+        background,
         secret_files: around.secret_files.into_inner(),
         warnings,
     })

@@ -35,6 +35,7 @@ pub struct Config {
     pub timeouts: Timeouts,
     pub retry: Retry,
     pub breaker: Breaker,
+    pub background: Background,
     /// Files that secrets were read from.
     pub(super) secret_files: Vec<PathBuf>,
     /// What is allowed but deserves a look, for instance an API key whose variable is not set.
@@ -320,6 +321,12 @@ pub struct Breaker {
     pub errors: u32,
     /// How long it stays open before one trial call.
     pub open: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Background {
+    /// How long a journaled run can be read again.
+    pub keep_results: Duration,
 }
 
 /// A provider kind that `config.yaml` may name. The list comes from the adapters, so that no kind is named here.

@@ -136,6 +136,14 @@ pub(super) fn facts(error: &GatewayError) -> ErrorFacts {
             Retry::After(*retry_after),
         )
         .hit(view, None),
+        GatewayError::IdempotencyKeyReused => {
+            let message = "This Idempotency-Key was used with another request body; use a new key for a new request.";
+            row(422, Class::InvalidRequest, "idempotency_key_reused", message.into(), Retry::Never)
+        }
+        GatewayError::RunLost => {
+            let message = "The gateway process that worked on this answer is gone, and with it the rest; ask again.";
+            row(502, Class::Unavailable, "run_lost", message.into(), Retry::Free)
+        }
         GatewayError::StoreUnavailable => {
             let message =
                 "The gateway can't reach its store and admits nothing without it; try again in a few seconds.";

@@ -70,6 +70,10 @@ pub enum GatewayError {
         view: Box<LimitView>,
         retry_after: Duration,
     },
+    /// The same `Idempotency-Key` came with another body.
+    IdempotencyKeyReused,
+    /// The process that ran this run died in the middle of it.
+    RunLost,
     StoreUnavailable,
     /// The gateway is going down; another replica will answer.
     ShuttingDown,

@@ -32,6 +32,14 @@ impl RunId {
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         RunId(Uuid::from_bytes(bytes))
     }
+
+    /// The smallest id that can be minted at `unix_ms`: ids start with their time.
+    pub fn first_at(unix_ms: u64) -> Self {
+        let mut id = [0; 16];
+        let [_, _, time @ ..] = unix_ms.to_be_bytes();
+        id[..6].copy_from_slice(&time);
+        RunId::from_bytes(id)
+    }
 }
 
 impl fmt::Display for RunId {

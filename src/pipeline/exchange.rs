@@ -151,9 +151,9 @@ impl Attendance {
                 () = &mut gone => return Err(Gone),
                 () = silent => {
                     if !client.head_sent() {
-                        client.send_head(stream_head(run))?;
+                        client.send_head(stream_head(run)).await?;
                     }
-                    client.send(run.call.dialect.keep_alive()).await?;
+                    client.keep_alive(run.call.dialect.keep_alive()).await?;
                     self.signed();
                 }
             }
@@ -166,7 +166,13 @@ pub(super) fn stream_head(run: &Run) -> Head {
     let mut headers = headers::of(run);
     // Proxies that collect small writes would undo streaming.
     headers.push(("x-accel-buffering", "no".to_owned()));
-    Head { status: 200, content_type: "text/event-stream; charset=utf-8", headers, body: None }
+    Head {
+        status: 200,
+        content_type: "text/event-stream; charset=utf-8".into(),
+        headers,
+        replayed: Vec::new(),
+        body: None,
+    }
 }
 
 /// Reads what little may follow a finished answer, so that its connection can serve the next call.

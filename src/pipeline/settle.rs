@@ -1,8 +1,5 @@
 //! The run's last act on every path: money first, then the end of the answer, then the record.
 
-use bytes::{Bytes, BytesMut};
-
-use crate::dialects::Dialect;
 use crate::domain::error::GatewayError;
 use crate::domain::money::NanoUsd;
 use crate::domain::record::{Outcome, RECORD_VERSION, RunRecord};
@@ -43,7 +40,10 @@ impl Hall {
         if answer(&run, end, &mut client, price).await.is_err() && outcome != Outcome::Error {
             (outcome, status, code) = (Outcome::ClientGone, CLIENT_CLOSED_REQUEST, None);
         }
-        drop(client);
+        if client.journal_failed() {
+            (outcome, status, code) = (Outcome::Error, 503, Some("store_unavailable".to_owned()));
+        }
+        client.close().await;
         self.record(run, price, outcome, status, code);
     }
 
@@ -91,21 +91,23 @@ async fn answer(run: &Run, end: Result<Delivered, End>, client: &mut Client, pri
         Ok(Delivered::Plain { body }) => {
             let mut headers = headers::of(run);
             headers.push(("x-headgate-cost-usd", price.to_string()));
-            client.send_head(Head { status: 200, content_type: "application/json", headers, body: Some(body) })
+            let content_type = "application/json".into();
+            client.send_head(Head { status: 200, content_type, headers, replayed: Vec::new(), body: Some(body) }).await
         }
         Ok(Delivered::Stream { tail }) => {
             if !client.head_sent() {
-                client.send_head(stream_head(run))?;
+                client.send_head(stream_head(run)).await?;
             }
-            client.send(with_cost(run.call.dialect, price, &tail)).await?;
-            client.end().await
+            // The price comes before the frames that end the stream.
+            let cost = run.call.dialect.comment(&format!("headgate cost_usd={price}"));
+            client.finish(cost, tail).await
         }
         Err(End::Gone) => Err(Gone),
         Err(End::Failed(error)) if client.head_sent() => {
             // No end follows: the connection closes abnormally behind the error frame.
             client.send(run.call.dialect.in_band_error(&error, &run.call.request_id)).await
         }
-        Err(End::Failed(error)) => client.send_head(refusal(run, &error)),
+        Err(End::Failed(error)) => client.send_head(refusal(run, &error)).await,
     }
 }
 
@@ -116,14 +118,11 @@ fn refusal(run: &Run, error: &GatewayError) -> Head {
         headers::limits(std::slice::from_ref(view), unix_ms(), &mut headers);
     }
     headers.extend(reply.headers);
-    Head { status: reply.status, content_type: reply.content_type, headers, body: Some(reply.body) }
-}
-
-/// A last comment with the price, before the frames that end the stream.
-fn with_cost(dialect: &dyn Dialect, price: NanoUsd, tail: &Bytes) -> Bytes {
-    let comment = dialect.comment(&format!("headgate cost_usd={price}"));
-    let mut out = BytesMut::with_capacity(comment.len() + tail.len());
-    out.extend_from_slice(&comment);
-    out.extend_from_slice(tail);
-    out.freeze()
+    Head {
+        status: reply.status,
+        content_type: reply.content_type.into(),
+        headers,
+        replayed: Vec::new(),
+        body: Some(reply.body),
+    }
 }

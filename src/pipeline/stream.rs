@@ -65,7 +65,7 @@ impl Exchange<'_> {
         if run.first_content.is_none() {
             run.first_content = Some(std::time::Instant::now());
             if !client.head_sent() {
-                client.send_head(stream_head(run))?;
+                client.send_head(stream_head(run)).await?;
             }
         }
         client.send(bytes).await?;

@@ -211,14 +211,14 @@ impl Archivist {
 
     fn purge(&self) {
         let kept_ms = u64::try_from(KEPT.as_millis()).unwrap_or(u64::MAX);
-        let before = first_id_at(self.clock.now().unix_ms.saturating_sub(kept_ms));
+        let before = RunId::first_at(self.clock.now().unix_ms.saturating_sub(kept_ms));
         loop {
             let deleted = self.store.write_blocking(move |file| {
                 file.prepare_cached(
                     "DELETE FROM run_records WHERE id IN
                        (SELECT id FROM run_records WHERE id < ?1 ORDER BY id LIMIT ?2)",
                 )?
-                .execute((before, PURGE_MAX))
+                .execute((before.as_bytes(), PURGE_MAX))
             });
             // A failure is tried again by the next purge.
             if deleted.unwrap_or_default() < PURGE_MAX as usize {
@@ -226,14 +226,6 @@ impl Archivist {
             }
         }
     }
-}
-
-/// The smallest id that can be minted at `unix_ms`: ids start with their time.
-fn first_id_at(unix_ms: u64) -> [u8; 16] {
-    let mut id = [0; 16];
-    let [_, _, time @ ..] = unix_ms.to_be_bytes();
-    id[..6].copy_from_slice(&time);
-    id
 }
 
 fn find(file: &Connection, run: RunId) -> rusqlite::Result<Option<RunRecord>> {

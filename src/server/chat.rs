@@ -9,7 +9,7 @@ use crate::domain::error::GatewayError;
 use crate::domain::ids::RunId;
 use crate::pipeline::{Call, RunHandle};
 
-use super::{Connection, Door, body, caller, guard, reply, unread};
+use super::{Connection, Door, body, caller, guard, keeping, reply, unread};
 
 pub(super) async fn openai_chat(request: HttpRequest, payload: web::Payload, door: web::Data<Door>) -> HttpResponse {
     chat(OPENAI_CHAT, &request, payload, &door).await
@@ -54,7 +54,8 @@ async fn start(
         return Err(GatewayError::ShuttingDown);
     }
     let body = body::read(request, payload, config.server.max_body_bytes, config.timeouts.client_body).await?;
-    let decoded = Arc::new(dialect.decode(body)?);
+    let decoded = Arc::new(dialect.decode(body.clone())?);
+    let journaled = keeping::journaled(request, &caller, &body)?;
     let retries = request.headers().get("x-stainless-retry-count").and_then(|value| value.to_str().ok());
     let call = Call {
         run: RunId::mint(),
@@ -67,7 +68,7 @@ async fn start(
         client_retries: retries.is_some_and(|count| count != "0"),
     };
     let connection = request.conn_data::<Connection>().map(|connection| connection.gone.clone());
-    Ok(door.hall.start(call, &connection.unwrap_or_default()))
+    Ok(door.hall.start(call, journaled, &connection.unwrap_or_default()))
 }
 
 /// The headers that this dialect hands on. One given in several lines is one list.

@@ -75,7 +75,7 @@ pub(super) async fn preflight(request: HttpRequest, door: web::Data<Door>) -> Ht
         .insert_header(("access-control-allow-methods", "GET, POST"))
         .insert_header((
             "access-control-allow-headers",
-            "authorization, content-type, x-api-key, x-request-id, x-user-id",
+            "authorization, content-type, idempotency-key, x-api-key, x-request-id, x-user-id",
         ))
         .insert_header(("access-control-max-age", "600"))
         .insert_header(("cache-control", "no-store"))

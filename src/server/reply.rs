@@ -47,7 +47,13 @@ pub(super) fn error(dialect: &dyn Dialect, error: &GatewayError, request_id: &st
     let mut headers = reply.headers;
     headers.push(("x-request-id", request_id.to_owned()));
     headers.extend(dialect.request_id_header().map(|name| (name, request_id.to_owned())));
-    let head = Head { status: reply.status, content_type: reply.content_type, headers, body: None };
+    let head = Head {
+        status: reply.status,
+        content_type: reply.content_type.into(),
+        headers,
+        replayed: Vec::new(),
+        body: None,
+    };
     let mut builder = with_head(head);
     if matches!(error, GatewayError::BodyTooLarge { .. } | GatewayError::RequestTimeout | GatewayError::ShuttingDown) {
         // What is still to come of the request is not read.
@@ -59,12 +65,15 @@ pub(super) fn error(dialect: &dyn Dialect, error: &GatewayError, request_id: &st
 fn with_head(head: Head) -> actix_web::HttpResponseBuilder {
     let status = StatusCode::from_u16(head.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut builder = HttpResponse::build(status);
-    builder.insert_header(("content-type", head.content_type)).insert_header(("cache-control", "no-store"));
+    builder.insert_header(("content-type", &*head.content_type)).insert_header(("cache-control", "no-store"));
     for (name, value) in head.headers {
         // Values may quote config or a provider; what no header may carry is left out instead of sent mangled.
         if let Ok(value) = HeaderValue::from_str(&value) {
             builder.insert_header((HeaderName::from_static(name), value));
         }
+    }
+    for (name, value) in head.replayed {
+        builder.insert_header((name, value));
     }
     builder
 }

@@ -19,6 +19,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("ledger", 2),
     ("targets", 2),
     ("runs", 2),
+    ("journal", 2),
     ("pipeline", 3),
     ("server", 4),
     ("admin", 4),

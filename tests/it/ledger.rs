@@ -7,4 +7,4 @@ mod money;
 mod outage;
 mod property;
 mod records;
-mod rig;
+pub mod rig;

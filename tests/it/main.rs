@@ -18,6 +18,7 @@ mod fallback;
 mod faults;
 mod floors;
 mod hangup;
+mod idempotency;
 mod ledger;
 mod messages;
 mod policies;

@@ -10,7 +10,7 @@ use super::{StoreError, failed};
 const APPLICATION_ID: i32 = 0x4847_4154;
 
 /// The steps, oldest first. A released step never changes.
-const MIGRATIONS: [&str; 1] = [include_str!("001_ledger_and_runs.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("001_ledger_and_runs.sql"), include_str!("002_journal.sql")];
 
 /// Refuses a database of another program before anything is written to it.
 pub(super) fn check_ours(file: &Connection, path: &Path) -> Result<(), StoreError> {

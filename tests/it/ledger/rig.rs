@@ -24,13 +24,13 @@ macro_rules! on_both_stores {
         mod on_sqlite {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                super::$name(super::super::rig::Rig::sqlite()).await;
+                super::$name($crate::ledger::rig::Rig::sqlite()).await;
             })+
         }
         mod on_redis {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                super::$name(super::super::rig::Rig::redis()).await;
+                super::$name($crate::ledger::rig::Rig::redis()).await;
             })+
         }
     };

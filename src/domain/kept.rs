@@ -1,0 +1,118 @@
+//! A journaled run as the store keeps it: what was asked, and what the client got, until `background.keep_results`.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::ids::RunId;
+
+/// What never changes of a kept run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptAbout {
+    /// Version of the stored shape; two neighbouring releases must be able to read each other's runs.
+    pub version: u16,
+    pub id: RunId,
+    pub key: String,
+    pub user: String,
+    pub dialect: String,
+    pub stream: bool,
+    /// Unix milliseconds.
+    pub created_ms: u64,
+}
+
+pub const KEPT_VERSION: u16 = 1;
+
+/// Where a kept run stands. It only ever moves on from `Running`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeptState {
+    Running,
+    /// The client's answer is whole.
+    Whole,
+    /// It ended in the middle of its answer, and said why in its last frame.
+    Broken,
+    /// Its process died in the middle. Never stored: whoever looks finds it out.
+    Lost,
+}
+
+impl KeptState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            KeptState::Running => "running",
+            KeptState::Whole => "whole",
+            KeptState::Broken => "broken",
+            KeptState::Lost => "lost",
+        }
+    }
+
+    /// Anything unknown counts as lost: it must not be taken for an answer, and nobody is working on it.
+    pub fn parse(text: &str) -> Self {
+        match text {
+            "running" => KeptState::Running,
+            "whole" => KeptState::Whole,
+            "broken" => KeptState::Broken,
+            _ => KeptState::Lost,
+        }
+    }
+}
+
+/// The head of a reply, to be sent again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptHead {
+    pub status: u16,
+    pub content_type: String,
+    pub headers: Vec<(String, String)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptRun {
+    pub about: KeptAbout,
+    pub state: KeptState,
+    /// The client's body.
+    pub request: Bytes,
+    /// None until the head was sent.
+    pub head: Option<KeptHead>,
+    /// The whole body of a plain answer; a stream is in the journal.
+    pub body: Option<Bytes>,
+}
+
+impl KeptRun {
+    /// A foreign run must look exactly like an unknown one.
+    pub fn belongs_to(&self, key: &str) -> bool {
+        self.about.key == key
+    }
+}
+
+/// The right to run a request that its client marked with `Idempotency-Key`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    pub name: KeptName,
+    /// SHA-256 of the request's body.
+    pub body: [u8; 32],
+}
+
+/// Another name of a kept run, as a SHA-256 over its parts: who owns it, what kind of name it is, and the name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptName(pub [u8; 32]);
+
+/// What a name is for. Names of different kinds never meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameKind {
+    /// An `Idempotency-Key`, with the route it came on.
+    Idempotency,
+}
+
+impl KeptName {
+    /// The name `parts` that the owner of `key` gave.
+    pub fn new(kind: NameKind, key: &str, parts: &[&[u8]]) -> Self {
+        let kind: &[u8] = match kind {
+            NameKind::Idempotency => b"idempotency",
+        };
+        let mut hash = Sha256::new();
+        for part in [kind, key.as_bytes()].iter().chain(parts) {
+            // With its length, so that no two lists of parts are the same bytes.
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        KeptName(hash.finalize().into())
+    }
+}

@@ -1,0 +1,21 @@
+-- Appends frames to the stream of a run. Entry ids carry the numbers, so they can't repeat or go back.
+-- ARGV: run, number of the first frame, keep ms, frames...
+-- Answers 1, or 0 when frames before the first are missing.
+local key = 'hg:journal:' .. ARGV[1]
+local first = tonumber(ARGV[2])
+local last = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)
+local next = 0
+if last[1] then
+  next = tonumber(string.match(last[1][1], '^(%d+)'))
+end
+if next < first then
+  return 0
+end
+for i = 4, #ARGV do
+  local number = first + i - 4
+  if number >= next then
+    redis.call('XADD', key, string.format('%.0f-0', number + 1), 'f', ARGV[i])
+  end
+end
+redis.call('PEXPIRE', key, ARGV[3])
+return 1

@@ -1,0 +1,103 @@
+//! Runs that are kept: each says everything to the journal, and connections follow it there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::error::GatewayError;
+use crate::domain::ids::RunId;
+use crate::domain::kept::{Claim, KEPT_VERSION, KeptAbout, KeptName};
+use crate::runs::{Opened, Opening};
+use crate::store::StoreError;
+
+use super::Hall;
+use super::client::Client;
+use super::follow::{Follower, refused};
+use super::live::Live;
+use super::recorder::Recorder;
+use super::run::{Call, unix_ms};
+
+/// How a run is kept, so that its answer can be read again.
+#[derive(Clone, Debug)]
+pub struct Journaled {
+    /// The client's body, as it came.
+    pub request: Bytes,
+    pub claim: Option<Claim>,
+    /// Leads to this run from now on.
+    pub name: Option<KeptName>,
+    /// A client that leaves does not end the run: another connection may come for the answer.
+    pub outlives_connection: bool,
+}
+
+impl Hall {
+    /// Starts the run of `call`, or follows the one that answers the same request already.
+    pub(super) async fn journaled(self: Arc<Self>, call: Call, how: Journaled, mut client: Client) {
+        let run = call.run;
+        let follower = Follower { dialect: call.dialect, request_id: call.request_id.clone() };
+        let about = KeptAbout {
+            version: KEPT_VERSION,
+            id: run,
+            key: call.caller.key.to_string(),
+            user: call.caller.user.to_string(),
+            dialect: call.dialect.name().to_owned(),
+            stream: call.decoded.stream,
+            created_ms: unix_ms(),
+        };
+        let keep = self.snapshot().config.background.keep_results;
+        let opening = Opening { about: &about, request: &how.request, claim: how.claim, name: how.name };
+        let error = match self.kept.open(opening, keep).await {
+            Ok(Opened::New) => {
+                let live = self.start_kept(call, &how, keep, &client);
+                return self.follow_live(&live, 0, follower, client).await;
+            }
+            Ok(Opened::Same(earlier)) => return self.follow(earlier, 0, follower, client).await,
+            Ok(Opened::OtherBody) => GatewayError::IdempotencyKeyReused,
+            Err(error) => {
+                tracing::debug!(%run, %error, "a run was not kept, so it does not start");
+                GatewayError::StoreUnavailable
+            }
+        };
+        // A client that left needs no refusal.
+        let _ = client.send_head(refused(follower.dialect, &error, &follower.request_id)).await;
+    }
+
+    /// Starts the run itself.
+    fn start_kept(self: &Arc<Self>, call: Call, how: &Journaled, keep: Duration, client: &Client) -> Arc<Live> {
+        let run = call.run;
+        let stop = if how.outlives_connection { CancellationToken::new() } else { client.gone() };
+        let live = self.live.start(run, stop.clone());
+        let (kept, journal) = (self.kept.clone(), self.journal.clone());
+        let recorder = Recorder::new(run, Arc::clone(&live), kept, journal, keep, how.claim);
+        let hall = Arc::clone(self);
+        let story = async move {
+            Arc::clone(&hall).run(call, Client::journal(recorder, stop)).await;
+            hall.live.remove(run);
+        };
+        if how.outlives_connection {
+            // A connection's thread may end before the run does.
+            self.runtime.spawn(story);
+        } else {
+            tokio::spawn(story);
+        }
+        live
+    }
+
+    /// Ends a run of this process on its caller's wish. False when it does not run here.
+    pub fn stop(&self, run: RunId) -> bool {
+        self.live.find(run).inspect(|live| live.stop.cancel()).is_some()
+    }
+
+    /// Shows the other processes that this one lives.
+    pub async fn show_life(&self) -> Result<(), StoreError> {
+        self.kept.show_life().await
+    }
+
+    /// Deletes what was kept long enough.
+    pub async fn purge(&self) -> Result<(), StoreError> {
+        let keep = self.snapshot().config.background.keep_results;
+        self.kept.purge(keep).await?;
+        self.journal.purge(keep).await
+    }
+}

@@ -1,0 +1,190 @@
+//! The pen of a journaled run: what it says is durable first, and shown to followers then.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, sleep};
+
+use crate::domain::ids::RunId;
+use crate::domain::kept::{Claim, KeptHead, KeptState};
+use crate::domain::sse::{SseCaps, SseSplitter};
+use crate::journal::Journal;
+use crate::runs::KeptRuns;
+use crate::store::StoreError;
+
+use super::client::{Gone, Head};
+use super::live::{Live, Piece};
+
+/// How long a store that does not answer is tried before the run is given up.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Headers that belong to one request, not to the run's answer.
+const NOT_REPLAYED: &[&str] = &["x-request-id", "request-id", "ratelimit", "ratelimit-policy"];
+
+pub(super) struct Recorder {
+    run: RunId,
+    live: Arc<Live>,
+    kept: KeptRuns,
+    journal: Journal,
+    keep: Duration,
+    claim: Option<Claim>,
+    /// Number of the next frame.
+    next: u64,
+    told: Told,
+    failed: bool,
+}
+
+/// What of the answer is out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    /// The head of a stream.
+    Head,
+    /// All of it, or an error instead.
+    End,
+}
+
+impl Recorder {
+    pub(super) fn new(
+        run: RunId,
+        live: Arc<Live>,
+        kept: KeptRuns,
+        journal: Journal,
+        keep: Duration,
+        claim: Option<Claim>,
+    ) -> Self {
+        Recorder { run, live, kept, journal, keep, claim, next: 0, told: Told::Nothing, failed: false }
+    }
+
+    pub(super) fn head_sent(&self) -> bool {
+        self.told != Told::Nothing
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    pub(super) async fn head(&mut self, head: Head) -> Result<(), Gone> {
+        if self.told != Told::Nothing {
+            return Ok(());
+        }
+        let (kept, body) = parts(head);
+        let (run, runs, claim) = (self.run, self.kept.clone(), self.claim);
+        match &body {
+            None => self.patiently(|| runs.set_head(run, &kept)).await?,
+            Some(body) if kept.status == 200 => {
+                self.patiently(|| runs.close(run, KeptState::Whole, Some((&kept, body)))).await?;
+            }
+            // Neither a refusal nor a failure is kept: the next try must be a try.
+            Some(_) => self.patiently(|| runs.forget(run, claim)).await?,
+        }
+        self.told = if body.is_none() { Told::Head } else { Told::End };
+        self.live.say_head(kept, body);
+        Ok(())
+    }
+
+    pub(super) async fn frames(&mut self, bytes: Bytes) -> Result<(), Gone> {
+        let frames = split(&bytes);
+        let (run, journal, first, keep) = (self.run, self.journal.clone(), self.next, self.keep);
+        self.patiently(|| journal.append(run, first, frames.clone(), keep)).await?;
+        self.next += frames.len() as u64;
+        self.live.say(frames.into_iter().map(Piece::Frame));
+        Ok(())
+    }
+
+    pub(super) async fn last_frames(&mut self, comment: Bytes, tail: Bytes) -> Result<(), Gone> {
+        self.live.say([Piece::Aside(comment)]);
+        self.frames(tail).await
+    }
+
+    pub(super) async fn end(&mut self) -> Result<(), Gone> {
+        self.ended(KeptState::Whole).await
+    }
+
+    /// A stream without its end is broken. What nobody saw anything of is not kept.
+    pub(super) async fn close(&mut self) {
+        let _ = match self.told {
+            Told::End => Ok(()),
+            Told::Head => self.ended(KeptState::Broken).await,
+            Told::Nothing => {
+                let (run, runs, claim) = (self.run, self.kept.clone(), self.claim);
+                self.patiently(|| runs.forget(run, claim)).await
+            }
+        };
+        self.live.end(if self.told == Told::End { KeptState::Whole } else { KeptState::Broken });
+    }
+
+    async fn ended(&mut self, state: KeptState) -> Result<(), Gone> {
+        let (run, runs) = (self.run, self.kept.clone());
+        self.patiently(|| runs.close(run, state, None)).await?;
+        self.told = Told::End;
+        self.live.end(state);
+        Ok(())
+    }
+
+    /// Writes to the store, again and again for a while where it does not answer. All of it is safe to repeat.
+    async fn patiently<F, Fut>(&mut self, write: F) -> Result<(), Gone>
+    where
+        F: Fn() -> Fut,
+        Fut: Future<Output = Result<(), StoreError>>,
+    {
+        if self.failed {
+            return Err(Gone);
+        }
+        let by = Instant::now() + PATIENCE;
+        loop {
+            match write().await {
+                Ok(()) => return Ok(()),
+                Err(StoreError::Unavailable(_)) if Instant::now() < by => sleep(PAUSE).await,
+                Err(error) => {
+                    tracing::error!(run = %self.run, %error, "a journaled run ends: its store does not take its answer");
+                    self.failed = true;
+                    return Err(Gone);
+                }
+            }
+        }
+    }
+}
+
+fn parts(head: Head) -> (KeptHead, Option<Bytes>) {
+    let headers = head.headers.into_iter().filter(|(name, _)| !is_per_request(name));
+    let headers = headers.map(|(name, value)| (name.to_owned(), value)).collect();
+    (KeptHead { status: head.status, content_type: head.content_type.into_owned(), headers }, head.body)
+}
+
+fn is_per_request(name: &str) -> bool {
+    NOT_REPLAYED.contains(&name) || name.starts_with("x-ratelimit-")
+}
+
+/// Single frames of a write. What is no event stream is one frame.
+fn split(bytes: &Bytes) -> Vec<Bytes> {
+    let mut frames = Vec::new();
+    // The frames are our own or were accepted before; a cap only makes one of what is left.
+    let _ = SseSplitter::new(SseCaps::default()).push(bytes, &mut frames);
+    let mut at = 0;
+    let mut pieces = Vec::with_capacity(frames.len());
+    for frame in frames {
+        pieces.push(bytes.slice(at..at + frame.raw.len()));
+        at += frame.raw.len();
+    }
+    if at < bytes.len() {
+        pieces.push(bytes.slice(at..));
+    }
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_is_split_into_its_frames_and_loses_nothing() {
+        let write = Bytes::from_static(b"event: a\ndata: 1\n\ndata: 2\r\n\r\n: c\n\nrest");
+        let frames = split(&write);
+        assert_eq!(frames.len(), 4);
+        assert_eq!(frames.concat(), write);
+    }
+}
