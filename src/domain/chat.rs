@@ -1,11 +1,14 @@
 //! The one internal chat language. Every client dialect and every provider format translates to and from it, so N
 //! dialects and M providers need N + M codecs. Unknown fields travel in `extra`.
 
+mod gather;
+
 use std::ops::Range;
 
 use serde_json::{Map, Value};
 
 use super::usage::Usage;
+pub use gather::Gathered;
 
 /// A wire format. A client dialect and a provider that speak the same one pass bytes through untouched but for the
 /// fields that the gateway owns.
