@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod check;
+mod decode;
 mod demo;
 mod mock;
 mod policy;

@@ -1,7 +1,7 @@
 //! Client dialects: bytes of a client in, bytes for a client out. Pure: no I/O, no clock, no HTTP types.
 //!
-//! A new dialect is one file, its `mod` line and a static here. Status codes and error codes are decided in
-//! `errors.rs` for all of them.
+//! A new dialect is one file, its `mod` line, a static here and its row in [`DIALECTS`]. Status codes and error codes are
+//! decided in `errors.rs` for all of them.
 
 mod anthropic_messages;
 mod errors;
@@ -24,6 +24,9 @@ pub static OPENAI_CHAT: &dyn Dialect = &openai_chat::OpenAiChat;
 
 /// `POST /v1/messages` as Anthropic defines it.
 pub static ANTHROPIC_MESSAGES: &dyn Dialect = &anthropic_messages::AnthropicMessages;
+
+/// Every client format. A new one is a file, its `mod` line, a static above and a row here.
+pub static DIALECTS: &[&dyn Dialect] = &[OPENAI_CHAT, ANTHROPIC_MESSAGES];
 
 /// Reads the body of `POST /v1/messages/count_tokens`: a call without an output cap.
 pub fn countable_messages(body: Bytes) -> Result<Decoded, GatewayError> {

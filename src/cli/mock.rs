@@ -9,8 +9,9 @@ use clap::Args;
 use crate::simulator::Simulator;
 
 use super::Failure;
+use super::decode::Decode;
 
-/// Run a model provider to test against, with faults on request.
+/// Run a model provider to test against, with faults on request; or read a recorded answer with --decode.
 ///
 /// Speaks OpenAI chat (Mistral's, too), Anthropic messages and Gemini, plain and streamed. What a model does is scripted per model name: some
 /// names have a script of their own, others come from --script or over HTTP while it runs.
@@ -23,10 +24,15 @@ pub(super) struct Mock {
     /// YAML or JSON file: model name -> steps
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
+    #[command(flatten)]
+    decode: Decode,
 }
 
 impl Mock {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
+        if let Some(file) = &self.decode.file {
+            return self.decode.run(file);
+        }
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
             let simulator = Simulator::start(self.listen)

@@ -14,6 +14,7 @@ mod chat;
 mod cli;
 mod config_errors;
 mod crash;
+mod decode;
 mod fallback;
 mod faults;
 mod floors;
