@@ -48,6 +48,12 @@ pub trait Dialect: Sync {
     /// Errors: parts that the internal language has no word for and that can't be left out in silence.
     fn chat(&self, call: &Decoded) -> Result<ChatRequest, GatewayError>;
 
+    /// The call without what only a provider of another format can read, for a target of this one: clients send back
+    /// what any target gave them before. `dropped` names what was left out; none = the call is fine as it is.
+    fn without_foreign(&self, _call: &Decoded) -> Option<Decoded> {
+        None
+    }
+
     /// Text of all messages, one line feed between parts.
     fn prompt_text(&self, call: &Decoded) -> String;
 

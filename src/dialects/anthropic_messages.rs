@@ -7,7 +7,7 @@ mod object;
 mod stream;
 mod tools;
 mod translate;
-mod unsigned;
+mod unreadable;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::{Map, Value, json};
@@ -36,6 +36,10 @@ impl Dialect for AnthropicMessages {
 
     fn chat(&self, call: &Decoded) -> Result<ChatRequest, GatewayError> {
         translate::chat(call)
+    }
+
+    fn without_foreign(&self, call: &Decoded) -> Option<Decoded> {
+        decode::without_foreign(call)
     }
 
     fn prompt_text(&self, call: &Decoded) -> String {

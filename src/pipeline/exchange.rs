@@ -53,6 +53,8 @@ pub(super) fn outbound(run: &mut Run, step: &Step) -> Result<Outbound, GatewayEr
     let mut headers = credentials(step);
     let (body, dropped) = if adapter.wire() == call.dialect.wire() {
         headers.extend(call.forwarded.iter().cloned());
+        let cleaned = call.dialect.without_foreign(decoded);
+        let decoded = cleaned.as_ref().unwrap_or(decoded);
         let as_asked = decoded.max_tokens == Some(step.max_tokens);
         let passed = Passed {
             body: &decoded.body,
@@ -62,7 +64,7 @@ pub(super) fn outbound(run: &mut Run, step: &Step) -> Result<Outbound, GatewayEr
             max_tokens: (!as_asked).then_some(step.max_tokens),
             cap_field,
         };
-        (adapter.pass(&passed)?, Vec::new())
+        (adapter.pass(&passed)?, cleaned.map(|call| call.dropped).unwrap_or_default())
     } else {
         let ask = Ask { model, stream: decoded.stream, max_tokens: step.max_tokens, cap_field };
         let encoded = adapter.encode(&call.dialect.chat(decoded)?, &ask)?;

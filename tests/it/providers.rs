@@ -9,7 +9,7 @@ use crate::support::wire::{Wire, data, said};
 use crate::support::{TestGateway, mock, question, streamed};
 
 /// Tier `google` goes from a Gemini to the usual model in OpenAI's format, tier `mistral` has its one target alone.
-async fn gateway() -> TestGateway {
+pub async fn gateway() -> TestGateway {
     let mock = mock().await;
     let mut config = crate::support::config(&mock);
     let key = "file:google.key";

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::unsigned;
+use super::unreadable;
 use crate::dialects::Decoded;
 use crate::dialects::fields::{self, MAX_CAP_TOKENS, wrong};
 use crate::dialects::heads::{self, Heads, PartHead};
@@ -15,6 +15,9 @@ use crate::domain::json::Field;
 
 /// Who may speak. `system` in the middle of a dialogue is the newest of them.
 const ROLES: &[&str] = &["user", "assistant", "system"];
+
+/// How reasoning that is cut out is named to the client.
+const REASONING: &str = "messages.thinking";
 
 /// Fields that decide what a call may cost or where it goes: none may be read two ways.
 const DECIDING: &[&str] = &[
@@ -61,6 +64,12 @@ pub(super) fn decode(body: Bytes) -> Result<Decoded, GatewayError> {
     Ok(call)
 }
 
+/// The call without reasoning that another provider signed; none when it has none.
+pub(super) fn without_foreign(call: &Decoded) -> Option<Decoded> {
+    let body = unreadable::cut_foreign(&call.body, &fields::read(&call.body).ok()?)?;
+    Some(Decoded { dropped: vec![REASONING.to_owned()], ..countable(body).ok()? })
+}
+
 /// A call whose input alone matters.
 pub(in crate::dialects) fn countable(body: Bytes) -> Result<Decoded, GatewayError> {
     let fields = fields::read(&body)?;
@@ -70,8 +79,8 @@ pub(in crate::dialects) fn countable(body: Bytes) -> Result<Decoded, GatewayErro
         return Ok(call);
     }
     fields::refuse_ambiguous(&fields, DECIDING)?;
-    if let Some(signed) = unsigned::cut(&body, &fields) {
-        return Ok(Decoded { dropped: vec!["messages.thinking".to_owned()], ..countable(signed)? });
+    if let Some(signed) = unreadable::cut_unsigned(&body, &fields) {
+        return Ok(Decoded { dropped: vec![REASONING.to_owned()], ..countable(signed)? });
     }
     let mut call = Decoded {
         body: body.clone(),

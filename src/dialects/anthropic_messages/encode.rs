@@ -55,7 +55,7 @@ pub(super) fn reply(reply: &ChatReply, about: &About) -> Bytes {
 fn block(part: &Part) -> Option<Block<'_>> {
     match part {
         Part::Text(text) => Some(Block::Text { text }),
-        // The format wants a signature. An empty one comes back as it is and is cut out then, see `unsigned.rs`.
+        // The format wants a signature. An empty one comes back as it is and is cut out then, see `unreadable.rs`.
         Part::Reasoning { text, signature } => {
             Some(Block::Thinking { thinking: text, signature: signature.as_deref().unwrap_or_default() })
         }

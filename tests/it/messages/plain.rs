@@ -150,3 +150,29 @@ async fn reasoning_that_nobody_signed_does_not_spoil_the_next_turn_at_a_provider
     let content = &sent["messages"][1]["content"];
     assert_eq!((&content[0], content.as_array().map(Vec::len)), (&history[1]["content"][1], Some(2)));
 }
+
+#[tokio::test]
+async fn reasoning_that_another_provider_signed_goes_back_to_that_one_alone() {
+    let gw = gateway().await;
+    let thought = |signature: &str| json!({ "type": "thinking", "thinking": "hm", "signature": signature });
+    let call = json!({ "type": "tool_use", "id": "call_1", "name": "f", "input": {} });
+    let mut body = question("claude");
+    body["messages"] = json!([
+        { "role": "user", "content": "why?" },
+        { "role": "assistant", "content": [thought("gemini:0:c2ln"), thought("c2lnbmVk"), call] },
+        { "role": "user", "content": [{ "type": "tool_result", "tool_use_id": "call_1", "content": "because" }] },
+    ]);
+    gw.mock.script("first", vec![Step::status(503)]);
+    let reply = ask(&gw, &body).await;
+    assert_eq!((reply.status, reply.header("x-headgate-model")), (200, "openai/second"));
+    let sent: Value = serde_json::from_str(&gw.mock.requests("first")[0].body).unwrap();
+    assert_eq!(sent["messages"][1]["content"], json!([thought("c2lnbmVk"), call]));
+    assert_eq!(reply.header("x-headgate-dropped"), "messages.thinking");
+
+    let gw = crate::providers::gateway().await;
+    body["model"] = json!("google");
+    let reply = ask(&gw, &body).await;
+    assert_eq!((reply.status, reply.headers.contains_key("x-headgate-dropped")), (200, false), "{:?}", reply.headers);
+    let sent: Value = serde_json::from_str(&gw.mock.requests("flash")[0].body).unwrap();
+    assert_eq!(sent["contents"][1]["parts"][0]["thoughtSignature"], "c2ln", "{sent}");
+}
