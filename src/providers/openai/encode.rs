@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::chat::{ChatRequest, Format, Media, Message, Part, Role, Tool, ToolChoice};
 use crate::domain::error::GatewayError;
-use crate::providers::{Ask, Encoded};
+use crate::providers::{Ask, Encoded, extras};
 
 /// Fields of this format that the internal language has no word for. They are taken over from a client that has the same
 /// ones; all others belong to the client's own format, and OpenAI refuses a call for one field it does not know.
@@ -59,21 +59,11 @@ pub(super) fn encode(chat: &ChatRequest, ask: &Ask<'_>) -> Result<Encoded, Gatew
     for (name, value) in &chat.extra {
         if NATIVE.contains(&name.as_str()) {
             put(name, Some(value.clone()));
-        } else if !says_nothing(value) {
+        } else if !extras::says_nothing(value) {
             dropped.push(name.clone());
         }
     }
     Ok(Encoded { body: Value::Object(body).to_string().into(), dropped })
-}
-
-/// What asks for nothing is no loss.
-fn says_nothing(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(false) => true,
-        Value::Object(fields) => fields.is_empty(),
-        Value::Array(list) => list.is_empty(),
-        Value::Bool(true) | Value::Number(_) | Value::String(_) => false,
-    }
 }
 
 fn messages(chat: &ChatRequest, dropped: &mut Vec<String>) -> Result<Value, GatewayError> {
