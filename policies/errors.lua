@@ -6,7 +6,8 @@
 --   permanent { next_target = true, … }           asking this target again is useless; another one may do
 -- each with: status, code, message (what the caller reads); retryable and permanent also with
 -- cool_down (seconds for which no call goes to this target; after a permanent failure, one at a time where a call has no
--- other target). When this script fails, the built-in table decides.
+-- other target). Where the provider has several api_keys, a permanent failure with a cool_down and any 429 are about the
+-- key: that one rests, and the next is tried at once. When this script fails, the built-in table decides.
 --
 -- Facts: failure.provider, .kind (its wire format), .model, .phase ("connect", "headers", "status", "first_content",
 -- "mid_stream"), .message, .timeout, .empty; and, nil when the provider did not say, .status, .code, .error_type, .param,

@@ -7,6 +7,7 @@
 //! Sections are read by hand and not by derived structs: serde stops at the first error, and a person who edits wants
 //! all of them, each with its line.
 
+mod accounts;
 mod clocks;
 mod effective;
 mod keys;
@@ -28,6 +29,7 @@ mod units;
 mod watch;
 mod yaml;
 
+pub use accounts::ApiKey;
 pub use parse::{load, parse};
 pub use parsed::{
     Aim, Breaker, Config, Durability, Key, Keys, KnownKind, OverCap, PolicyPaths, Provider, RequestCaps, Retry, Server,

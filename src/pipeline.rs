@@ -11,6 +11,7 @@ mod failures;
 mod follow;
 mod headers;
 mod journaled;
+mod judge;
 mod live;
 mod money;
 mod plain;

@@ -167,6 +167,8 @@ impl Metrics {
 struct LogAttempt<'a> {
     target: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
@@ -214,6 +216,7 @@ pub fn log_line(run: &RunRecord) -> String {
             .iter()
             .map(|a| LogAttempt {
                 target: &a.target,
+                key: a.key,
                 status: a.status,
                 error: a.error.as_deref(),
                 class: a.class.as_deref(),

@@ -106,7 +106,8 @@ fn provider(provider: &Provider) -> Value {
     json!({
         "kind": provider.kind,
         "base_url": provider.base_url,
-        "api_key": stars(&provider.api_key),
+        "api_key": (provider.api_keys.len() == 1).then_some(STARS),
+        "api_keys": (provider.api_keys.len() > 1).then(|| vec![STARS; provider.api_keys.len()]),
         "key_header": provider.key_header,
         "api_version": provider.api_version,
         "max_tokens_field": provider.max_tokens_field,

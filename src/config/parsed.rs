@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::accounts::ApiKey;
 use super::problem::Problem;
 use super::secret::Secret;
 use crate::domain::limit::Limit;
@@ -203,7 +204,7 @@ pub enum UserFrom {
     Header,
 }
 
-/// One account at an upstream.
+/// An upstream: where it is, what it speaks, and our accounts there.
 #[derive(Clone, Debug)]
 pub struct Provider {
     pub name: Arc<str>,
@@ -213,8 +214,8 @@ pub struct Provider {
     pub base_url: String,
     /// True when the config names no `base_url` and the kind's own is used.
     pub default_base_url: bool,
-    /// None = sent without credentials.
-    pub api_key: Option<Secret>,
+    /// The first that works is sent; without any, no credentials are.
+    pub api_keys: Vec<ApiKey>,
     /// Header that takes the bare key; none = the kind's own way.
     pub key_header: Option<&'static str>,
     /// Sent as `?api-version=`.

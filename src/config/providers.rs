@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::accounts::api_keys;
 use super::parsed::{KnownKind, Provider};
 use super::read::{Field, Section, hint, short};
 use super::resolve::{HttpUrl, Surroundings};
@@ -27,7 +28,8 @@ fn provider(name: &str, field: &Field<'_>, around: &Surroundings<'_>, kinds: &[K
     if !is_name(name) {
         field.key_problem("a provider's name has letters, digits, `-`, `_` and `.` only; rename it");
     }
-    let section = field.section(&["kind", "base_url", "api_key", "key_header", "api_version", "max_tokens_field"]);
+    let section =
+        field.section(&["kind", "base_url", "api_key", "api_keys", "key_header", "api_version", "max_tokens_field"]);
     let kind = kind(&section, kinds);
     let default = kind.and_then(|kind| kind.default_base_url).map(|url| url.trim_end_matches('/'));
     let given = match (kind, default) {
@@ -40,7 +42,7 @@ fn provider(name: &str, field: &Field<'_>, around: &Surroundings<'_>, kinds: &[K
         kind: kind.map_or("", |kind| kind.name),
         default_base_url: default == Some(&base_url),
         base_url,
-        api_key: section.get("api_key").and_then(|field| around.secret(&field)),
+        api_keys: api_keys(name, &section, around),
         key_header: section.get("key_header").and_then(|field| field.one_of(KEY_HEADERS)),
         api_version: section.get("api_version").and_then(|field| api_version(&field)),
         max_tokens_field: section.get("max_tokens_field").and_then(|field| request_field(&field)),

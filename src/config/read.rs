@@ -152,6 +152,10 @@ impl<'a> Field<'a> {
         }
     }
 
+    pub(super) fn is_empty_list(&self) -> bool {
+        matches!(self.value, Value::Array(_, items) if items.is_empty())
+    }
+
     /// A list, or one value that stands for a list of one.
     pub(super) fn one_or_list(&self) -> Vec<Field<'a>> {
         match self.value {

@@ -5,6 +5,19 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+/// One key of ours at a provider, as far as it may be remembered: not its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct KeyId([u8; 16]);
+
+impl KeyId {
+    /// Half of a hash tells keys apart as well as the whole.
+    pub fn from_sha256(hash: [u8; 32]) -> Self {
+        let mut id = [0; 16];
+        id.copy_from_slice(&hash[..16]);
+        KeyId(id)
+    }
+}
+
 /// One accepted request, from admission to its terminal event. The same id names the hold, the receipt and, for
 /// background work, the job. Time-ordered, with 74 random bits, so that it can't be guessed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -38,6 +38,9 @@ impl Outcome {
 pub struct AttemptRecord {
     /// `provider/model`.
     pub target: String,
+    /// Which of the provider's `api_keys`, from 1; none where there is no choice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<u32>,
     /// HTTP status, when there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,

@@ -5,30 +5,20 @@ use std::time::{Duration, Instant as StdInstant};
 use tokio::time::Instant;
 
 use crate::domain::error::GatewayError;
-use crate::domain::failure::{Category, ErrorVerdict, Failure};
+use crate::domain::failure::Category;
 use crate::domain::money::NanoUsd;
 use crate::domain::record::AttemptRecord;
 use crate::domain::usage::round_up;
-use crate::targets::{BreakerRule, Permit};
+use crate::targets::Permit;
 
 use super::Hall;
 use super::client::Client;
 use super::exchange::{Attendance, Broken, Delivered, Exchange};
 use super::failures;
+use super::judge::{Judged, Standing};
 use super::route::{Plan, Step};
 use super::run::{End, Run};
 use super::usage::{Billed, Sighting};
-
-/// Wait before the second call to a target that gave no hint; doubled for each further one.
-const FIRST_BACK_OFF: Duration = Duration::from_millis(500);
-
-/// What is known of one step while the run lasts.
-#[derive(Clone, Copy)]
-struct Standing {
-    calls: u32,
-    /// Earliest next call; none = out of the plan.
-    ready: Option<Instant>,
-}
 
 impl Hall {
     /// Calls targets until one answers, or no other call is possible. Before content only.
@@ -40,6 +30,7 @@ impl Hall {
         for _ in 0..plan.attempts {
             let Some((index, permit, wait)) = self.next(run, plan, &mut standings) else { break };
             let Some(step) = plan.steps.get(index) else { break };
+            let key = step.target.provider.api_keys.get(permit.key_place());
             if let Err(refused) = self.extend(run, step).await {
                 return Err(End::Failed(last.unwrap_or(refused)));
             }
@@ -51,11 +42,13 @@ impl Hall {
             let spent = run.spent_pico();
             run.attempts.push(AttemptRecord {
                 target: step.target.name.to_string(),
+                key: permit.key().and(key).map(|key| key.position),
                 wait_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
                 ..AttemptRecord::default()
             });
             let exchange = Exchange {
                 step,
+                key,
                 deadline: plan.deadline,
                 room_pico: (u128::from(run.hold.get()) * 1_000).saturating_sub(spent),
             };
@@ -95,8 +88,9 @@ impl Hall {
                     if let Some(record) = run.attempts.last_mut() {
                         record.status = failure.status;
                     }
-                    self.judge(run, step, permit, &failure, &verdict, &mut standings[index]);
-                    let stop = verdict.category != Category::Retryable && !verdict.next_target;
+                    let judged = Judged { step, key, failure: &failure, verdict: &verdict };
+                    let other_key = self.judge(run, &judged, permit, &mut standings[index]);
+                    let stop = verdict.category != Category::Retryable && !verdict.next_target && !other_key;
                     last = Some(failures::final_error(&failure, &verdict));
                     if stop || run.first_content.is_some() {
                         break;
@@ -121,7 +115,7 @@ impl Hall {
                 return self.last_resort(plan, standings);
             }
             let step = plan.steps.get(index)?;
-            match self.targets.permit(&step.target.name, at.into_std()) {
+            match self.targets.permit(&step.target.name, &step.keys, at.into_std()) {
                 Ok(permit) => return Some((index, permit, wait)),
                 Err(until) => {
                     standings[index].ready = Some(Instant::from_std(until).max(at + Duration::from_millis(1)))
@@ -136,14 +130,14 @@ impl Hall {
         let mut unasked =
             plan.steps.iter().zip(standings).enumerate().filter(|(_, (_, s))| s.calls == 0 && s.ready.is_some());
         unasked.find_map(|(index, (step, _))| {
-            self.targets.last_resort(&step.target.name, now).map(|permit| (index, permit, Duration::ZERO))
+            self.targets.last_resort(&step.target.name, &step.keys, now).map(|permit| (index, permit, Duration::ZERO))
         })
     }
 
     /// Time until the first target of the plan may be called again.
     fn rest(&self, plan: &Plan) -> Duration {
         let now = StdInstant::now();
-        let waits = plan.steps.iter().filter_map(|s| self.targets.permit(&s.target.name, now).err());
+        let waits = plan.steps.iter().filter_map(|s| self.targets.permit(&s.target.name, &s.keys, now).err());
         waits.min().map_or(Duration::from_secs(1), |until| until - now)
     }
 
@@ -182,40 +176,6 @@ impl Hall {
         }
         billed
     }
-
-    /// Tells the target's breaker, and the run's own standing, what the failure means.
-    fn judge(
-        &self,
-        run: &Run,
-        step: &Step,
-        permit: Permit,
-        failure: &Failure,
-        verdict: &ErrorVerdict,
-        standing: &mut Standing,
-    ) {
-        let now = Instant::now();
-        let after = verdict.after.unwrap_or_else(|| FIRST_BACK_OFF * 2_u32.saturating_pow(standing.calls.min(8) - 1));
-        let rate_limited = failure.status == Some(429);
-        standing.ready = match verdict.category {
-            // A provider's own date is kept to the letter; our own guess is spread, so that retries don't march.
-            Category::Retryable if failure.retry_after.is_some() => Some(now + after),
-            Category::Retryable => Some(now + after.mul_f64(1.0 + jitter(run) / 4.0)),
-            Category::UserActionable | Category::Permanent => None,
-        };
-        let cool_down =
-            verdict.cool_down.or((rate_limited && verdict.category == Category::Retryable).then_some(after));
-        if let Some(cool_down) = cool_down {
-            let (target, until) = (&step.target.name, (now + cool_down).into_std());
-            match verdict.category {
-                Category::Retryable => self.targets.cool(target, until),
-                Category::UserActionable | Category::Permanent => self.targets.rest(target, until),
-            }
-        }
-        if verdict.category == Category::Retryable && !rate_limited {
-            let rule = run.now.config.breaker;
-            permit.failed(BreakerRule { errors: rule.errors, open: rule.open }, now.into_std());
-        }
-    }
 }
 
 /// A plain attempt's time: an equal share of what is left for it and the targets that were not tried yet. A target
@@ -224,10 +184,4 @@ fn share(deadline: Instant, untried: usize) -> Instant {
     let now = Instant::now();
     let parts = u32::try_from(untried).unwrap_or(u32::MAX).saturating_add(1);
     now + deadline.saturating_duration_since(now) / parts
-}
-
-/// 0 to 1, from the random part of the run's id.
-fn jitter(run: &Run) -> f64 {
-    let seed = run.call.run.as_bytes()[15];
-    (f64::from(seed) + run.attempts.len() as f64 * 97.0) % 256.0 / 255.0
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 
+use crate::config::ApiKey;
 use crate::domain::error::GatewayError;
 use crate::domain::failure::Failure;
 use crate::egress::{Answer, Outbound};
@@ -37,20 +38,22 @@ pub(super) enum Broken {
 /// What one attempt needs besides the run.
 pub(super) struct Exchange<'a> {
     pub step: &'a Step,
+    /// None = sent without credentials.
+    pub key: Option<&'a ApiKey>,
     pub deadline: Instant,
     /// Pico-dollars that this attempt may cost before its stream is cut.
     pub room_pico: u128,
 }
 
 /// The request for one target: spliced where client and provider speak the same format, translated where not.
-pub(super) fn outbound(run: &mut Run, step: &Step) -> Result<Outbound, GatewayError> {
+pub(super) fn outbound(run: &mut Run, step: &Step, key: Option<&ApiKey>) -> Result<Outbound, GatewayError> {
     let call = &run.call;
     let (decoded, provider, adapter) = (&*call.decoded, &step.target.provider, step.adapter);
     // OpenAI's own newer models refuse the older name; most servers that copy its format know only that one.
     let usual = if provider.default_base_url { "max_completion_tokens" } else { "max_tokens" };
     let cap_field = provider.max_tokens_field.as_deref().unwrap_or(usual);
     let model = &*step.target.model;
-    let mut headers = credentials(step);
+    let mut headers = credentials(step, key);
     let (body, dropped) = if adapter.wire() == call.dialect.wire() {
         headers.extend(call.forwarded.iter().cloned());
         let cleaned = call.dialect.without_foreign(decoded);
@@ -96,10 +99,9 @@ fn address(step: &Step, stream: bool) -> String {
 }
 
 /// The adapter's headers, the key where config wants it.
-fn credentials(step: &Step) -> Vec<(&'static str, String)> {
-    let provider = &step.target.provider;
-    let key = provider.api_key.as_ref().map(|key| key.expose());
-    match (provider.key_header, key) {
+fn credentials(step: &Step, key: Option<&ApiKey>) -> Vec<(&'static str, String)> {
+    let key = key.map(|key| key.secret.expose());
+    match (step.target.provider.key_header, key) {
         (Some(header), Some(key)) => step.adapter.headers(None).into_iter().chain([(header, key.to_owned())]).collect(),
         (_, key) => step.adapter.headers(key),
     }

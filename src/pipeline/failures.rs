@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::Target;
+use crate::config::Provider;
 use crate::domain::chat::InBandError;
 use crate::domain::error::{GatewayError, UpstreamError};
 use crate::domain::failure::{Category, ErrorVerdict, Failure, Phase};
@@ -24,7 +24,7 @@ fn blank(step: &Step, phase: Phase, message: String) -> Failure {
         code: None,
         error_type: None,
         param: None,
-        message: without_key(&step.target, message),
+        message: without_keys(&step.target.provider, message),
         retry_after: None,
         timeout: false,
         empty: false,
@@ -33,11 +33,13 @@ fn blank(step: &Step, phase: Phase, message: String) -> Failure {
 
 /// Providers quote the key they refuse. Codecs know what keys of well-known vendors look like; only here is known which
 /// key was sent. A key of a few letters is a placeholder for a server that asks for none.
-fn without_key(target: &Target, text: String) -> String {
-    match &target.provider.api_key {
-        Some(key) if key.expose().len() >= 8 && text.contains(key.expose()) => text.replace(key.expose(), "[key]"),
-        _ => text,
+fn without_keys(provider: &Provider, mut text: String) -> String {
+    for key in provider.api_keys.iter().map(|key| key.secret.expose()) {
+        if key.len() >= 8 && text.contains(key) {
+            text = text.replace(key, "[key]");
+        }
     }
+    text
 }
 
 /// No response head.

@@ -67,7 +67,7 @@ impl Exchange<'_> {
         head_by: Instant,
     ) -> Result<Answer, Broken> {
         let step = self.step;
-        let out = outbound(run, step).map_err(Broken::Refused)?;
+        let out = outbound(run, step, self.key).map_err(Broken::Refused)?;
         let clocks = Clocks { connect: run.now.config.timeouts.connect, head_by };
         let answer = match attendance.during(run, client, egress::send(out, clocks)).await {
             Err(_) => return Err(Broken::Gone(Some(Sighting::default()))),

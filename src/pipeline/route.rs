@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::config::{OverCap, Target};
 use crate::domain::error::GatewayError;
+use crate::domain::ids::KeyId;
 use crate::domain::money::NanoUsd;
 use crate::domain::usage::{Price, round_up};
 use crate::pricing::tokens;
@@ -17,6 +18,8 @@ use super::snapshot::Snapshot;
 pub(super) struct Step {
     pub target: Arc<Target>,
     pub adapter: &'static dyn Adapter,
+    /// The provider's keys where there are several to choose from; empty where there is no choice.
+    pub keys: Vec<KeyId>,
     /// Of the longest context the call can have.
     pub price: Price,
     /// Output cap sent to this target.
@@ -90,7 +93,7 @@ pub(super) fn plan(run: &Run, course: &Course<'_>, input: u64, cap: u64) -> Resu
             }
         }
         let worst_pico = worst(max_tokens);
-        steps.push(Step { target: Arc::clone(target), adapter, price, max_tokens, worst_pico });
+        steps.push(Step { target: Arc::clone(target), adapter, keys: choice(target), price, max_tokens, worst_pico });
     }
     let Some(worst) = steps.iter().map(|s| s.worst_pico).max() else {
         return Err(match (cheapest_over_cap, course.cost_cap, unpriced) {
@@ -112,6 +115,13 @@ pub(super) fn plan(run: &Run, course: &Course<'_>, input: u64, cap: u64) -> Resu
         deadline: tokio::time::Instant::now() + left.max(Duration::from_millis(1)),
         attempts: attempts.max(1),
     })
+}
+
+fn choice(target: &Target) -> Vec<KeyId> {
+    match &*target.provider.api_keys {
+        [] | [_] => Vec::new(),
+        several => several.iter().map(|key| key.id).collect(),
+    }
 }
 
 /// The price of a call with `input_tokens`; where it depends on the length of the context, that band's.

@@ -6,6 +6,7 @@
     reason = "tests fail by panicking, and few run at once"
 )]
 
+mod accounts;
 mod admin;
 mod bad_input;
 mod budgets;

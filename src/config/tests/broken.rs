@@ -31,6 +31,27 @@ fn a_value_of_the_wrong_type_is_told_what_it_should_be() {
 }
 
 #[test]
+fn several_keys_are_a_list_of_different_ones_that_stands_alone() {
+    let with = |keys: &str| SMALL.replace("{ kind: alpha }", &format!("{{ kind: alpha, {keys} }}"));
+    let variables = [("A", "key-topsecret"), ("B", "key-topsecret"), ("C", "another")];
+    for (keys, told) in [
+        ("api_keys: []", "api_keys: names no key; write [\"${FIRST_KEY}\", \"${SECOND_KEY}\"], or remove it"),
+        ("api_keys: \"${A}\"", "api_keys: must be a list: [a, b], or lines that start with `- `"),
+        ("api_key: \"${A}\", api_keys: [\"${C}\"]", "api_keys: stands beside api_key; write the one or the other"),
+        (
+            "api_keys: [\"${C}\", \"${A}\", \"${B}\"]",
+            "api_keys[2]: is the same key as number 2 of this list; name each account once",
+        ),
+        ("api_keys: [\"${C}\", sk-topsecret]", "api_keys[1]: a secret must not be written into the file;"),
+    ] {
+        let problems = read_with(&with(keys), &variables).expect_err(keys);
+        let said = problems.to_string();
+        assert!(said.contains(told) && problems.0.len() == 1, "{keys}: {said}");
+        assert!(!said.contains("topsecret"), "{said}");
+    }
+}
+
+#[test]
 fn a_number_without_a_unit_is_told_which_units_exist() {
     let text =
         format!("{SMALL}timeouts: {{ connect: 3, idle: 30 seconds, total: 0s }}\nserver: {{ max_body: 32MB }}\n");

@@ -40,6 +40,7 @@ fn the_shipped_file_states_the_real_defaults() {
 fn the_shipped_file_shows_every_key_that_exists() {
     let text = include_str!("../../../config.yaml");
     let sources = [
+        include_str!("../accounts.rs"),
         include_str!("../clocks.rs"),
         include_str!("../keys.rs"),
         include_str!("../limits.rs"),

@@ -78,7 +78,7 @@ fn secrets_come_from_variables_and_files_and_are_never_printed() {
         .expect("written");
     let variables = env(&[("ONE_KEY", "from-env"), ("REDIS", "rediss://:pw@cache.example")]);
     let config = load(&file, &variables, KINDS).expect("sound");
-    assert_eq!(config.providers[0].api_key.as_ref().map(|key| key.expose()), Some("from-env"));
+    assert_eq!(config.providers[0].api_keys.first().map(|key| key.secret.expose()), Some("from-env"));
     assert_eq!(config.server.admin_token.as_ref().map(|token| token.expose()), Some("from-file"));
     assert_eq!(config.files(), [file, folder.path().join("token")]);
     let printed = format!("{config:?}{}", config.effective_yaml());
@@ -92,7 +92,7 @@ fn a_variable_that_is_not_set_is_a_warning() {
     let config = sound(
         &SMALL.replace("{ kind: alpha }", "{ kind: beta, base_url: http://api.example/v1/, api_key: \"${NO_SUCH}\" }"),
     );
-    assert!(config.providers[0].api_key.is_none());
+    assert!(config.providers[0].api_keys.is_empty());
     let warnings: Vec<_> = config.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(
         warnings,
@@ -102,6 +102,18 @@ fn a_variable_that_is_not_set_is_a_warning() {
         ]
     );
     assert!(!config.providers[0].default_base_url);
+}
+
+#[test]
+fn of_several_keys_those_whose_variable_is_not_set_are_left_out_and_warned_of() {
+    let text = SMALL.replace("{ kind: alpha }", "{ kind: alpha, api_keys: [\"${A}\", \"${NO_SUCH}\", \"${C}\"] }");
+    let config = read_with(&text, &[("A", "first-secret"), ("C", "third-secret")]).expect("sound");
+    let keys: Vec<_> = config.providers[0].api_keys.iter().map(|key| (key.position, key.secret.expose())).collect();
+    assert_eq!(keys, [(1, "first-secret"), (3, "third-secret")]);
+    let warnings: Vec<_> = config.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(warnings, ["config.yaml:2:42: providers.one.api_keys[1]: the environment variable NO_SUCH is not set"]);
+    let printed = format!("{config:?}{}", config.effective_yaml());
+    assert!(!printed.contains("-secret") && printed.contains("api_keys:"), "{printed}");
 }
 
 #[test]
@@ -129,7 +141,7 @@ fn the_environment_overrides_the_file() {
     assert!(matches!(&config.store, StoreAt::Redis { url, .. } if url.expose() == "redis://:pw@127.0.0.1"));
     assert_eq!(config.tier(config.default_tier).max_tokens, 7);
     assert_eq!(config.limits.len(), 1);
-    assert!(config.providers[0].api_key.is_some() && config.warnings.is_empty());
+    assert!(config.providers[0].api_keys.len() == 1 && config.warnings.is_empty());
 }
 
 #[test]
