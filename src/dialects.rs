@@ -16,6 +16,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::domain::chat::{ChatEvent, ChatReply, ChatRequest, OwnedFields, Wire};
 use crate::domain::error::GatewayError;
+use crate::domain::money::NanoUsd;
 use crate::domain::sse::SseFrame;
 use crate::domain::usage::Usage;
 
@@ -76,6 +77,16 @@ pub trait Dialect: Sync {
     /// The frame for a failure after content. No end marker follows it, so that every SDK notices.
     fn in_band_error(&self, error: &GatewayError, request_id: &str) -> Bytes;
 
+    /// How a stream of this format introduces itself.
+    fn stream_head(&self) -> StreamHead {
+        StreamHead { content_type: "text/event-stream; charset=utf-8", headers: &[] }
+    }
+
+    /// The dialect that `body` is really written in, where one route serves several; none = this one.
+    fn variant(&self, _body: &[u8]) -> Option<&'static dyn Dialect> {
+        None
+    }
+
     /// Where this format's clients look for the request's id, beside `x-request-id`; in lower case.
     fn request_id_header(&self) -> Option<&'static str> {
         None
@@ -96,6 +107,11 @@ pub trait StreamEncoder: Send {
 
     /// Takes note of a frame of this format that went to the client as it is. What is written later stands behind it.
     fn passed(&mut self, _frame: &SseFrame) {}
+
+    /// Takes note of what the run costs, before [`finish`]. Most formats have no place for it.
+    ///
+    /// [`finish`]: StreamEncoder::finish
+    fn priced(&mut self, _price: NanoUsd) {}
 
     /// Writes the usage, if the client asked for it, and the end marker. Only after a `Finish` event.
     fn finish(&mut self, usage: Option<&Usage>, out: &mut BytesMut);
@@ -126,8 +142,19 @@ pub struct Decoded {
     /// Values that may reach the model, for an upper bound of the input tokens.
     pub billed: Vec<Range<usize>>,
     pub owned: OwnedFields,
+    /// The client's own conversation, in formats that name it.
+    pub conversation: Option<Conversation>,
     /// Routing fields a caller has no say in, already removed from `body`.
     pub dropped: Vec<String>,
+}
+
+/// Where a call belongs in a client that keeps conversations.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Conversation {
+    /// The client's name for it: 1 to 256 bytes, no control characters.
+    pub id: Option<String>,
+    /// The client's message that the answer goes on with, and whose id it must bear; none = a new message.
+    pub continues: Option<String>,
 }
 
 impl Decoded {
@@ -146,6 +173,14 @@ pub struct About {
     pub created_s: u64,
     pub model: String,
     pub include_usage: bool,
+}
+
+/// The head of a streamed answer; names in lower case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamHead {
+    pub content_type: &'static str,
+    /// Beside the content type.
+    pub headers: &'static [(&'static str, &'static str)],
 }
 
 /// A finished error answer.

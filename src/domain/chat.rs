@@ -18,6 +18,8 @@ pub enum Wire {
     AnthropicMessages,
     Gemini,
     Mistral,
+    /// The AI SDK's two stream formats; no provider speaks them.
+    AiSdk,
 }
 
 /// Where the fields that the gateway owns have their values in a client's body, as byte spans. A field given as null

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 
 use crate::config::ApiKey;
+use crate::dialects::StreamHead;
 use crate::domain::error::GatewayError;
 use crate::domain::failure::Failure;
 use crate::egress::{Answer, Outbound};
@@ -167,12 +168,14 @@ impl Attendance {
 
 /// The head of a streamed reply.
 pub(super) fn stream_head(run: &Run) -> Head {
+    let StreamHead { content_type, headers: own } = run.call.dialect.stream_head();
     let mut headers = headers::of(run);
+    headers.extend(own.iter().map(|(name, value)| (*name, (*value).to_owned())));
     // Proxies that collect small writes would undo streaming.
     headers.push(("x-accel-buffering", "no".to_owned()));
     Head {
         status: 200,
-        content_type: "text/event-stream; charset=utf-8".into(),
+        content_type: content_type.into(),
         headers,
         replayed: Vec::new(),
         body: None,

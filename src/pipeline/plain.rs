@@ -111,8 +111,9 @@ impl Exchange<'_> {
 
 /// What a translated reply says of itself.
 pub(super) fn about(run: &Run, id: Option<String>, model: Option<String>, step: &super::route::Step) -> About {
+    let continued = run.call.decoded.conversation.as_ref().and_then(|conversation| conversation.continues.clone());
     About {
-        id: id.unwrap_or_else(|| run.call.run.to_string()),
+        id: continued.or(id).unwrap_or_else(|| run.call.run.to_string()),
         created_s: run.started_ms / 1_000,
         model: model.unwrap_or_else(|| step.target.model.to_string()),
         include_usage: run.call.decoded.include_usage,

@@ -179,8 +179,9 @@ impl<'a> Reading<'a> {
             }
             (Output::Translate(encoder), _) => {
                 // The client may have asked for the usage; where the provider sent none it is ours, as on the bill.
-                let usage = self.sighting.bill(run, self.step).usage;
-                encoder.finish(Some(&usage), &mut self.pending);
+                let billed = self.sighting.bill(run, self.step);
+                encoder.priced(run.price_with(billed.pico));
+                encoder.finish(Some(&billed.usage), &mut self.pending);
             }
         }
         self.pending.split().freeze()
@@ -188,13 +189,14 @@ impl<'a> Reading<'a> {
 
     /// Ends a stream that used up its hold the way a reached output cap ends.
     pub(super) fn cut(&mut self, run: &Run) -> Bytes {
-        let usage = self.sighting.bill(run, self.step).usage;
+        let billed = self.sighting.bill(run, self.step);
         let encoder = match &mut self.output {
             Output::Translate(encoder) => encoder,
             Output::Pass { behind, .. } => behind.get_or_insert_with(|| self.dialect.encoder(&self.about)),
         };
         encoder.push(&ChatEvent::Finish(Finish::Length), &mut self.pending);
-        encoder.finish(Some(&usage), &mut self.pending);
+        encoder.priced(run.price_with(billed.pico));
+        encoder.finish(Some(&billed.usage), &mut self.pending);
         self.pending.split().freeze()
     }
 }

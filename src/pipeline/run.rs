@@ -11,6 +11,7 @@ use crate::domain::ids::RunId;
 use crate::domain::limit::LimitView;
 use crate::domain::money::NanoUsd;
 use crate::domain::record::AttemptRecord;
+use crate::domain::usage::round_up;
 
 use super::snapshot::Snapshot;
 
@@ -108,6 +109,11 @@ impl Run {
     /// Pico-dollars of all attempts so far.
     pub(super) fn spent_pico(&self) -> u128 {
         self.attempts.iter().map(|a| u128::from(a.cost_pico)).sum()
+    }
+
+    /// What the run is charged once `more_pico` is booked as well: never above what was set aside.
+    pub(super) fn price_with(&self, more_pico: u128) -> NanoUsd {
+        round_up(self.spent_pico().saturating_add(more_pico)).min(self.hold)
     }
 }
 

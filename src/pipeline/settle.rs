@@ -3,7 +3,7 @@
 use crate::domain::error::GatewayError;
 use crate::domain::money::NanoUsd;
 use crate::domain::record::{Outcome, RECORD_VERSION, RunRecord};
-use crate::domain::usage::{Usage, round_up};
+use crate::domain::usage::Usage;
 use crate::telemetry;
 
 use super::Hall;
@@ -18,7 +18,7 @@ const CLIENT_CLOSED_REQUEST: u16 = 499;
 impl Hall {
     /// Settles or voids the hold, ends the reply, writes the record.
     pub(super) async fn settle(&self, run: Run, end: Result<Delivered, End>, mut client: Client) {
-        let price = round_up(run.spent_pico()).min(run.hold);
+        let price = run.price_with(0);
         if run.held {
             if run.attempts.iter().all(|a| a.error.as_deref() == Some("connect")) {
                 self.money.void(run.call.run).await;

@@ -26,8 +26,8 @@ async fn chat(
     door: &Door,
 ) -> HttpResponse {
     let request_id = reply::request_id(request);
-    let mut origin = None;
-    let started = start(dialect, request, &mut payload, door, &request_id, &mut origin).await;
+    let (mut dialect, mut origin) = (dialect, None);
+    let started = start(&mut dialect, request, &mut payload, door, &request_id, &mut origin).await;
     let mut response = match started {
         Ok(handle) => reply::from_run(dialect, handle, &request_id).await,
         Err(error) => unread::drained(reply::error(dialect, &error, &request_id), payload),
@@ -36,9 +36,10 @@ async fn chat(
     response
 }
 
-/// Everything that needs no hold and no policy. A request that fails here never was a run.
+/// Everything that needs no hold and no policy. A request that fails here never was a run. What is learnt on the way of
+/// how to answer the client is left in `dialect` and `origin`.
 async fn start(
-    dialect: &'static dyn Dialect,
+    dialect: &mut &'static dyn Dialect,
     request: &HttpRequest,
     payload: &mut web::Payload,
     door: &Door,
@@ -54,6 +55,7 @@ async fn start(
         return Err(GatewayError::ShuttingDown);
     }
     let body = body::read(request, payload, config.server.max_body_bytes, config.timeouts.client_body).await?;
+    *dialect = dialect.variant(&body).unwrap_or(*dialect);
     let decoded = Arc::new(dialect.decode(body.clone())?);
     let journaled = keeping::journaled(request, &caller, &body)?;
     let retries = request.headers().get("x-stainless-retry-count").and_then(|value| value.to_str().ok());
@@ -62,9 +64,9 @@ async fn start(
         request_id: request_id.to_owned(),
         caller,
         key,
-        dialect,
+        dialect: *dialect,
         decoded,
-        forwarded: forwarded(dialect, request),
+        forwarded: forwarded(*dialect, request),
         client_retries: retries.is_some_and(|count| count != "0"),
     };
     let connection = request.conn_data::<Connection>().map(|connection| connection.gone.clone());

@@ -98,6 +98,7 @@ pub(in crate::dialects) fn countable(body: Bytes) -> Result<Decoded, GatewayErro
         user: None,
         billed: Vec::with_capacity(4),
         owned: OwnedFields::default(),
+        conversation: None,
         dropped: Vec::new(),
     };
     for field in &fields {
