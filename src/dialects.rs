@@ -8,6 +8,7 @@ mod errors;
 mod fields;
 mod heads;
 mod openai_chat;
+mod ui_messages;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -26,8 +27,11 @@ pub static OPENAI_CHAT: &dyn Dialect = &openai_chat::OpenAiChat;
 /// `POST /v1/messages` as Anthropic defines it.
 pub static ANTHROPIC_MESSAGES: &dyn Dialect = &anthropic_messages::AnthropicMessages;
 
+/// `POST /api/chat` as the AI SDK's `useChat` calls it.
+pub static UI_MESSAGES: &dyn Dialect = &ui_messages::UiMessages;
+
 /// Every client format. A new one is a file, its `mod` line, a static above and a row here.
-pub static DIALECTS: &[&dyn Dialect] = &[OPENAI_CHAT, ANTHROPIC_MESSAGES];
+pub static DIALECTS: &[&dyn Dialect] = &[OPENAI_CHAT, ANTHROPIC_MESSAGES, UI_MESSAGES];
 
 /// Reads the body of `POST /v1/messages/count_tokens`: a call without an output cap.
 pub fn countable_messages(body: Bytes) -> Result<Decoded, GatewayError> {

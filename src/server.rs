@@ -25,7 +25,7 @@ use actix_web::{App, HttpServer, web};
 use socket2::SockRef;
 use tokio_util::sync::CancellationToken;
 
-use crate::dialects::{ANTHROPIC_MESSAGES, Dialect, OPENAI_CHAT};
+use crate::dialects::{ANTHROPIC_MESSAGES, Dialect, OPENAI_CHAT, UI_MESSAGES};
 use crate::domain::error::GatewayError;
 use crate::pipeline::Hall;
 
@@ -84,6 +84,12 @@ fn routes(config: &mut web::ServiceConfig) {
                 .default_service(web::to(wrong_method)),
         )
         .service(
+            web::resource("/api/chat")
+                .route(web::post().to(chat::ui_messages))
+                .route(web::method(actix_web::http::Method::OPTIONS).to(guard::preflight))
+                .default_service(web::to(wrong_method)),
+        )
+        .service(
             web::resource("/v1/models")
                 .route(web::get().to(models::list))
                 .route(web::method(actix_web::http::Method::OPTIONS).to(guard::preflight))
@@ -112,6 +118,9 @@ fn routes(config: &mut web::ServiceConfig) {
 
 /// The format of a client that called no chat route: Anthropic's name themselves on every call.
 fn spoken(request: &actix_web::HttpRequest) -> &'static dyn Dialect {
+    if request.path().starts_with("/api/chat") {
+        return UI_MESSAGES;
+    }
     let anthropic = request.headers().contains_key("anthropic-version") || request.path().starts_with("/v1/messages");
     if anthropic { ANTHROPIC_MESSAGES } else { OPENAI_CHAT }
 }

@@ -161,6 +161,16 @@ pub(super) fn facts(error: &GatewayError) -> ErrorFacts {
     }
 }
 
+/// An error in one sentence, for whoever sits before the screen: the table's text, without the accounts of a budget.
+pub(super) fn sentence(error: &GatewayError) -> String {
+    match error {
+        GatewayError::BudgetExceeded { view, .. } => {
+            format!("{}; it resets at {}.", budget_reached(view), instant(view.resets_at_ms))
+        }
+        other => facts(other).message,
+    }
+}
+
 fn upstream(error: &UpstreamError) -> ErrorFacts {
     let class = class_of(error.status);
     row(error.status, class, &error.code, error.message.clone(), Retry::Spent(error.retry_after))
@@ -222,13 +232,16 @@ fn model_not_found(model: &str, known: &[String]) -> String {
     format!("Model `{model}` is not served to this key; use one of: {}{more}", listed.join(", "))
 }
 
+fn budget_reached(view: &LimitView) -> String {
+    let (scope, most) = (capitalized(view.limit.scope.as_str()), NanoUsd::new(view.max()));
+    format!("{scope} budget ${most} per {} reached", window(&view.limit.quota))
+}
+
 fn budget_exceeded(view: &LimitView, asked: NanoUsd) -> String {
-    let scope = capitalized(view.limit.scope.as_str());
     format!(
-        "{scope} budget ${} per {} reached: ${} used or held, this call may cost ${asked}; resets at {}. Wait until \
-         then, ask for less (max_tokens), or have the limit raised.",
-        NanoUsd::new(view.max()),
-        window(&view.limit.quota),
+        "{}: ${} used or held, this call may cost ${asked}; resets at {}. Wait until then, ask for less (max_tokens), or \
+         have the limit raised.",
+        budget_reached(view),
         NanoUsd::new(view.before),
         instant(view.resets_at_ms),
     )

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use crate::dialects::{ANTHROPIC_MESSAGES, Dialect, OPENAI_CHAT};
+use crate::dialects::{ANTHROPIC_MESSAGES, Dialect, OPENAI_CHAT, UI_MESSAGES};
 use crate::domain::error::GatewayError;
 use crate::domain::ids::RunId;
 use crate::pipeline::{Call, RunHandle};
@@ -17,6 +17,10 @@ pub(super) async fn openai_chat(request: HttpRequest, payload: web::Payload, doo
 
 pub(super) async fn messages(request: HttpRequest, payload: web::Payload, door: web::Data<Door>) -> HttpResponse {
     chat(ANTHROPIC_MESSAGES, &request, payload, &door).await
+}
+
+pub(super) async fn ui_messages(request: HttpRequest, payload: web::Payload, door: web::Data<Door>) -> HttpResponse {
+    chat(UI_MESSAGES, &request, payload, &door).await
 }
 
 async fn chat(

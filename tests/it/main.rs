@@ -31,3 +31,4 @@ mod reload;
 mod resting;
 mod streaming;
 mod support;
+mod ui_chat;
