@@ -27,11 +27,14 @@ pub static OPENAI_CHAT: &dyn Dialect = &openai_chat::OpenAiChat;
 /// `POST /v1/messages` as Anthropic defines it.
 pub static ANTHROPIC_MESSAGES: &dyn Dialect = &anthropic_messages::AnthropicMessages;
 
-/// `POST /api/chat` as the AI SDK's `useChat` calls it.
+/// `POST /api/chat` as the AI SDK's `useChat` calls it since version 5.
 pub static UI_MESSAGES: &dyn Dialect = &ui_messages::UiMessages;
 
+/// `POST /api/chat` as version 4 of the AI SDK calls it; a [`Dialect::variant`] of [`UI_MESSAGES`].
+pub static UI_DATA_STREAM: &dyn Dialect = &ui_messages::DataStream;
+
 /// Every client format. A new one is a file, its `mod` line, a static above and a row here.
-pub static DIALECTS: &[&dyn Dialect] = &[OPENAI_CHAT, ANTHROPIC_MESSAGES, UI_MESSAGES];
+pub static DIALECTS: &[&dyn Dialect] = &[OPENAI_CHAT, ANTHROPIC_MESSAGES, UI_MESSAGES, UI_DATA_STREAM];
 
 /// Reads the body of `POST /v1/messages/count_tokens`: a call without an output cap.
 pub fn countable_messages(body: Bytes) -> Result<Decoded, GatewayError> {

@@ -1,8 +1,13 @@
-//! The AI SDK's chat page (`useChat`) at the client's side: UI messages in, a UI message stream out.
+//! The AI SDK's chat page (`useChat`) at the client's side. One route, two formats: pages since version 5 read a UI
+//! message stream; those of version 4, and whoever writes `{"messages":[{"role","content"}]}` by hand, a data stream. Both
+//! write messages that are read alike; `form.rs` has the rule that tells them apart.
 
 mod arguments;
 mod calls;
+mod data_stream;
 mod decode;
+mod form;
+mod lines;
 mod media;
 mod messages;
 mod names;
@@ -19,6 +24,8 @@ use super::errors;
 use super::{About, Decoded, Dialect, ErrorReply, StreamEncoder, StreamHead};
 use crate::domain::chat::{ChatReply, ChatRequest, Wire};
 use crate::domain::error::GatewayError;
+
+pub(super) use data_stream::DataStream;
 
 /// Pages since version 5.
 pub(super) struct UiMessages;
@@ -76,6 +83,10 @@ impl Dialect for UiMessages {
         let mut out = BytesMut::with_capacity(256);
         stream::write_error(&errors::sentence(error), &mut out);
         out.freeze()
+    }
+
+    fn variant(&self, body: &[u8]) -> Option<&'static dyn Dialect> {
+        form::is_older(body).then_some(super::UI_DATA_STREAM)
     }
 
     fn stream_head(&self) -> StreamHead {

@@ -3,6 +3,7 @@
 mod answers;
 mod errors;
 mod history;
+mod older;
 
 use serde_json::{Value, json};
 
