@@ -1,5 +1,7 @@
 //! Pictures and files in messages.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::parts::Place;
@@ -28,7 +30,19 @@ pub(super) fn file(part: &Value, place: Place) -> Result<Part, GatewayError> {
     if part["type"] == "image" || media_type.starts_with("image/") {
         return Ok(Part::Image(media));
     }
-    Ok(Part::File { media, name: first(&["filename", "name"]).map(str::to_owned) })
+    let name = first(&["filename", "name"]);
+    if let Some(text) = readable(&media) {
+        return Ok(Part::Text(name.map(|name| format!("{name}\n{text}")).unwrap_or(text)));
+    }
+    Ok(Part::File { media, name: name.map(str::to_owned) })
+}
+
+/// A file that is text already: most models take no such files, and all of them read the text.
+fn readable(media: &Media) -> Option<String> {
+    let Media::Inline { media_type, data } = media else { return None };
+    let is_text = media_type.starts_with("text/") || media_type == "application/json";
+    let bytes = is_text.then(|| STANDARD.decode(data).ok())??;
+    String::from_utf8(bytes).ok()
 }
 
 fn data_url(inline: &str, told: Option<&str>, place: Place) -> Result<Media, GatewayError> {
@@ -40,5 +54,27 @@ fn data_url(inline: &str, told: Option<&str>, place: Place) -> Result<Media, Gat
             Ok(Media::Inline { media_type, data: data.to_owned() })
         }
         _ => Err(place.refuse("has a data URL that is not base64")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(media_type: &str, data: &str) -> Part {
+        let url = format!("data:{media_type};base64,{data}");
+        file(&json!({ "type": "file", "mediaType": media_type, "filename": "a", "url": url }), Place(0))
+            .expect("a file")
+    }
+
+    #[test]
+    fn a_file_that_is_text_is_read_to_every_model_and_others_stay_files() {
+        assert_eq!(read("text/markdown", "R3LDvMOfZQ=="), Part::Text("a\nGrüße".into()));
+        let kept = |media_type: &str, data: &str| matches!(read(media_type, data), Part::File { .. });
+        assert!(kept("application/pdf", "R3LDvMOfZQ=="));
+        assert!(kept("text/plain", "/////w=="), "no UTF-8");
+        assert!(kept("text/plain", "no base64"));
     }
 }
