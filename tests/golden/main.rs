@@ -1,5 +1,5 @@
 //! Translations as golden files: one `case.in` and its results per case, whole bodies compared. `case.out` is for a client
-//! of OpenAI's format, `case.messages` for one of Anthropic's.
+//! of OpenAI's format, `case.messages` for one of Anthropic's, `case.ui` and `case.ui4` for chat pages of the AI SDK.
 //!
 //! A new case is a new `.in` file; `UPDATE_GOLDEN=1 cargo test --test golden` writes the results beside it, to be read
 //! before they are committed.
@@ -7,6 +7,7 @@
 mod cases;
 mod messages;
 mod properties;
+mod ui;
 
 use std::time::{Duration, SystemTime};
 
