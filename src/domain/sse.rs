@@ -7,6 +7,9 @@ use std::fmt;
 
 use bytes::{Bytes, BytesMut};
 
+/// May open a stream, and is a part of the first line anywhere else.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
 /// Caps on what a peer may make us hold.
 #[derive(Clone, Copy, Debug)]
 pub struct SseCaps {
@@ -87,7 +90,7 @@ pub struct SseSplitter {
     line_start: usize,
     lines: usize,
     caps: SseCaps,
-    /// A byte-order mark may open the stream.
+    /// Past the place where a byte-order mark may stand.
     started: bool,
 }
 
@@ -99,10 +102,13 @@ impl SseSplitter {
     /// Takes the next bytes and appends every frame that is now whole.
     pub fn push(&mut self, bytes: &[u8], frames: &mut Vec<SseFrame>) -> Result<(), SseTooLarge> {
         self.buffer.extend_from_slice(bytes);
-        if !self.started && self.buffer.len() >= 3 {
+        if !self.started {
+            if self.buffer.len() < BYTE_ORDER_MARK.len() && BYTE_ORDER_MARK.starts_with(&self.buffer) {
+                return Ok(());
+            }
             self.started = true;
-            if self.buffer.starts_with(b"\xEF\xBB\xBF") {
-                let _ = self.buffer.split_to(3);
+            if self.buffer.starts_with(BYTE_ORDER_MARK) {
+                let _ = self.buffer.split_to(BYTE_ORDER_MARK.len());
             }
         }
         while let Some(end) = self.next_end()? {
@@ -209,7 +215,7 @@ mod tests {
     proptest! {
         #[test]
         fn cutting_the_input_anywhere_gives_the_same_frames(
-            text in "(data: ?[a-zé😀]{0,6}(\n|\r\n)|: c\n|event: e\r\n|\n|\r\n){0,12}\n\n",
+            text in "(\u{FEFF}|\n|\r\n){0,3}(data: ?[a-zé😀]{0,6}(\n|\r\n)|: c\n|event: e\r\n|\n|\r\n){0,12}\n\n",
             cuts in proptest::collection::vec(0usize..200, 0..8),
         ) {
             let bytes = text.as_bytes();
