@@ -84,6 +84,11 @@ pub trait Dialect: Sync {
     /// The frame for a failure after content. No end marker follows it, so that every SDK notices.
     fn in_band_error(&self, error: &GatewayError, request_id: &str) -> Bytes;
 
+    /// The frames that end a stream which its own user stopped; none = the format has no words for that.
+    fn stopped(&self) -> Option<Bytes> {
+        None
+    }
+
     /// How a stream of this format introduces itself.
     fn stream_head(&self) -> StreamHead {
         StreamHead { content_type: "text/event-stream; charset=utf-8", headers: &[] }

@@ -111,6 +111,10 @@ impl Hall {
         &self.runs
     }
 
+    pub fn kept(&self) -> &KeptRuns {
+        &self.kept
+    }
+
     pub fn targets(&self) -> &Targets {
         &self.targets
     }

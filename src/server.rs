@@ -11,6 +11,7 @@ mod models;
 mod probes;
 mod receipt;
 mod reply;
+mod resume;
 mod unread;
 
 use std::any::Any;
@@ -86,6 +87,18 @@ fn routes(config: &mut web::ServiceConfig) {
         .service(
             web::resource("/api/chat")
                 .route(web::post().to(chat::ui_messages))
+                .route(web::method(actix_web::http::Method::OPTIONS).to(guard::preflight))
+                .default_service(web::to(wrong_method)),
+        )
+        .service(
+            web::resource("/api/chat/{chat}/stream")
+                .route(web::get().to(resume::stream))
+                .route(web::method(actix_web::http::Method::OPTIONS).to(guard::preflight))
+                .default_service(web::to(wrong_method)),
+        )
+        .service(
+            web::resource("/api/chat/{chat}/stop")
+                .route(web::post().to(resume::stop))
                 .route(web::method(actix_web::http::Method::OPTIONS).to(guard::preflight))
                 .default_service(web::to(wrong_method)),
         )

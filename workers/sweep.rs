@@ -38,6 +38,9 @@ pub(super) async fn run(hall: Arc<Hall>, stop: CancellationToken) {
         if tick % RENEW_EVERY == 0 && result.is_ok() {
             result = hall.money().renew().await;
         }
+        if result.is_ok() {
+            result = hall.stop_asked().await;
+        }
         if tick % EXPIRE_EVERY == 0 && result.is_ok() {
             result = expire(&hall).await;
         }

@@ -85,6 +85,10 @@ impl Dialect for UiMessages {
         out.freeze()
     }
 
+    fn stopped(&self) -> Option<Bytes> {
+        Some(Bytes::from_static(b"data: {\"type\":\"abort\"}\n\ndata: [DONE]\n\n"))
+    }
+
     fn variant(&self, body: &[u8]) -> Option<&'static dyn Dialect> {
         form::is_older(body).then_some(super::UI_DATA_STREAM)
     }

@@ -99,6 +99,8 @@ pub struct KeptName(pub [u8; 32]);
 pub enum NameKind {
     /// An `Idempotency-Key`, with the route it came on.
     Idempotency,
+    /// A chat of one user, which leads to its newest answer.
+    Chat,
 }
 
 impl KeptName {
@@ -106,6 +108,7 @@ impl KeptName {
     pub fn new(kind: NameKind, key: &str, parts: &[&[u8]]) -> Self {
         let kind: &[u8] = match kind {
             NameKind::Idempotency => b"idempotency",
+            NameKind::Chat => b"chat",
         };
         let mut hash = Sha256::new();
         for part in [kind, key.as_bytes()].iter().chain(parts) {

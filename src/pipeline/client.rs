@@ -90,6 +90,11 @@ impl Client {
         }
     }
 
+    /// Whatever is said can still be read, whoever has left.
+    pub(super) fn is_journal(&self) -> bool {
+        matches!(self.out, Out::Journal(_))
+    }
+
     /// The journal did not take what had to be told; the client can't be told either.
     pub(super) fn journal_failed(&self) -> bool {
         matches!(&self.out, Out::Journal(recorder) if recorder.has_failed())

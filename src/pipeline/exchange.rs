@@ -173,13 +173,7 @@ pub(super) fn stream_head(run: &Run) -> Head {
     headers.extend(own.iter().map(|(name, value)| (*name, (*value).to_owned())));
     // Proxies that collect small writes would undo streaming.
     headers.push(("x-accel-buffering", "no".to_owned()));
-    Head {
-        status: 200,
-        content_type: content_type.into(),
-        headers,
-        replayed: Vec::new(),
-        body: None,
-    }
+    Head { status: 200, content_type: content_type.into(), headers, replayed: Vec::new(), body: None }
 }
 
 /// Reads what little may follow a finished answer, so that its connection can serve the next call.

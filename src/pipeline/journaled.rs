@@ -84,9 +84,21 @@ impl Hall {
         live
     }
 
-    /// Ends a run of this process on its caller's wish. False when it does not run here.
-    pub fn stop(&self, run: RunId) -> bool {
-        self.live.find(run).inspect(|live| live.stop.cancel()).is_some()
+    /// Ends a journaled run on its caller's wish, wherever it runs.
+    pub async fn stop(&self, run: RunId) -> Result<(), StoreError> {
+        match self.live.find(run) {
+            Some(live) => live.stop.cancel(),
+            None => self.kept.ask_stop(run).await?,
+        }
+        Ok(())
+    }
+
+    /// Ends runs of this process whose callers asked another one.
+    pub async fn stop_asked(&self) -> Result<(), StoreError> {
+        for run in self.kept.to_stop(&self.live.ids()).await? {
+            self.stop(run).await?;
+        }
+        Ok(())
     }
 
     /// Shows the other processes that this one lives.

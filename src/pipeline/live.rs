@@ -28,6 +28,10 @@ impl LiveRuns {
         locked(&self.by_id).get(&run).cloned()
     }
 
+    pub(super) fn ids(&self) -> Vec<RunId> {
+        locked(&self.by_id).keys().copied().collect()
+    }
+
     /// The run has ended; who follows it still sees its end.
     pub(super) fn remove(&self, run: RunId) {
         locked(&self.by_id).remove(&run);

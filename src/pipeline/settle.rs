@@ -87,6 +87,7 @@ impl Hall {
 
 /// Sends what the client still has to get.
 async fn answer(run: &Run, end: Result<Delivered, End>, client: &mut Client, price: NanoUsd) -> Result<(), Gone> {
+    let cost = format!("headgate cost_usd={price}");
     match end {
         Ok(Delivered::Plain { body }) => {
             let mut headers = headers::of(run);
@@ -99,10 +100,15 @@ async fn answer(run: &Run, end: Result<Delivered, End>, client: &mut Client, pri
                 client.send_head(stream_head(run)).await?;
             }
             // The price comes before the frames that end the stream.
-            let cost = run.call.dialect.comment(&format!("headgate cost_usd={price}"));
-            client.finish(cost, tail).await
+            client.finish(run.call.dialect.comment(&cost), tail).await
         }
-        Err(End::Gone) => Err(Gone),
+        Err(End::Gone) => {
+            if let Some(last_frames) = run.call.dialect.stopped().filter(|_| client.is_journal()) {
+                client.send_head(stream_head(run)).await?;
+                client.finish(run.call.dialect.comment(&cost), last_frames).await?;
+            }
+            Err(Gone)
+        }
         Err(End::Failed(error)) if client.head_sent() => {
             // No end follows: the connection closes abnormally behind the error frame.
             client.send(run.call.dialect.in_band_error(&error, &run.call.request_id)).await

@@ -134,6 +134,23 @@ impl KeptRuns {
         }
     }
 
+    /// Asks the process that runs `run` to stop it; it looks every second.
+    pub async fn ask_stop(&self, run: RunId) -> Result<(), StoreError> {
+        match &self.shelf {
+            Shelf::Redis(runs) => runs.ask_stop(run).await,
+            // Whatever runs, runs in this process.
+            Shelf::Sqlite(_) | Shelf::ReadOnly => Ok(()),
+        }
+    }
+
+    /// Those of this process's `runs` that another process was asked to stop.
+    pub async fn to_stop(&self, runs: &[RunId]) -> Result<Vec<RunId>, StoreError> {
+        match &self.shelf {
+            Shelf::Redis(kept) if !runs.is_empty() => kept.to_stop(runs).await,
+            Shelf::Redis(_) | Shelf::Sqlite(_) | Shelf::ReadOnly => Ok(Vec::new()),
+        }
+    }
+
     /// Shows that this process lives; to be called well within [`PROCESS_LEASE`].
     pub async fn show_life(&self) -> Result<(), StoreError> {
         match &self.shelf {

@@ -61,7 +61,7 @@ async fn start(
     let body = body::read(request, payload, config.server.max_body_bytes, config.timeouts.client_body).await?;
     *dialect = dialect.variant(&body).unwrap_or(*dialect);
     let decoded = Arc::new(dialect.decode(body.clone())?);
-    let journaled = keeping::journaled(request, &caller, &body)?;
+    let journaled = keeping::journaled(request, &caller, &body, *dialect, &decoded)?;
     let retries = request.headers().get("x-stainless-retry-count").and_then(|value| value.to_str().ok());
     let call = Call {
         run: RunId::mint(),

@@ -4,6 +4,7 @@ use actix_web::HttpRequest;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
+use crate::dialects::{Decoded, Dialect, UI_MESSAGES};
 use crate::domain::caller::Caller;
 use crate::domain::error::GatewayError;
 use crate::domain::kept::{Claim, KeptName, NameKind};
@@ -12,15 +13,28 @@ use crate::pipeline::Journaled;
 /// Longest `Idempotency-Key`, in bytes.
 const LONGEST_KEY: usize = 255;
 
-/// How this call is kept; none = nothing of it is.
+/// How this call is kept; none = nothing of it is. A chat page may come for its answer again, and so may whoever sends an
+/// `Idempotency-Key`.
 /// Errors: an `Idempotency-Key` that is empty, too long, given twice, or has other than visible ASCII characters.
 pub(super) fn journaled(
     request: &HttpRequest,
     caller: &Caller,
     body: &Bytes,
+    dialect: &dyn Dialect,
+    decoded: &Decoded,
 ) -> Result<Option<Journaled>, GatewayError> {
-    let Some(claim) = claim(request, caller, body)? else { return Ok(None) };
-    Ok(Some(Journaled { request: body.clone(), claim: Some(claim), name: None, outlives_connection: true }))
+    let claim = claim(request, caller, body)?;
+    let chat = decoded.conversation.as_ref().and_then(|conversation| conversation.id.as_deref());
+    let name = chat.filter(|_| dialect.name() == UI_MESSAGES.name()).map(|chat| chat_name(caller, chat));
+    if claim.is_none() && name.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(Journaled { request: body.clone(), claim, name, outlives_connection: true }))
+}
+
+/// Leads to the newest answer in a chat of the caller's user.
+pub(super) fn chat_name(caller: &Caller, chat: &str) -> KeptName {
+    KeptName::new(NameKind::Chat, &caller.key, &[caller.user.as_bytes(), chat.as_bytes()])
 }
 
 fn claim(request: &HttpRequest, caller: &Caller, body: &Bytes) -> Result<Option<Claim>, GatewayError> {

@@ -4,6 +4,7 @@ mod answers;
 mod errors;
 mod history;
 mod older;
+mod resume;
 
 use serde_json::{Value, json};
 

@@ -5,12 +5,12 @@ use super::{SMALL, complaint, read_with};
 #[test]
 fn an_unknown_key_is_named_with_the_nearest_known_one() {
     let text = format!(
-        "{SMALL}  hard: {{ primary: one/large, fallbak: one/small }}\ntimeout: {{ connect: 3s }}\nbackground: {{}}\n"
+        "{SMALL}  hard: {{ primary: one/large, fallbak: one/small }}\ntimeout: {{ connect: 3s }}\nplugins: {{}}\n"
     );
     assert_snapshot!(complaint(&text), @r#"
     config.yaml:6:31: tiers.hard.fallbak: unknown key; did you mean "fallback"?
     config.yaml:7:1: timeout: unknown key; did you mean "timeouts"?
-    config.yaml:8:1: background: unknown key; known: server, store, store_sync, store_durability, policies, keys, providers, default_tier, tiers, aliases, prices, limits, request, timeouts, retry, breaker
+    config.yaml:8:1: plugins: unknown key; known: server, store, store_sync, store_durability, policies, keys, providers, default_tier, tiers, aliases, prices, limits, request, timeouts, retry, breaker, background
     3 problems in the config
     "#);
 }

@@ -115,6 +115,19 @@ impl RedisKept {
         self.store.command(&command).await
     }
 
+    pub async fn ask_stop(&self, run: RunId) -> Result<(), StoreError> {
+        self.update(run, vec![("stop", b"1".to_vec())]).await
+    }
+
+    pub async fn to_stop(&self, runs: &[RunId]) -> Result<Vec<RunId>, StoreError> {
+        let mut commands = redis::Pipeline::new();
+        for run in runs {
+            commands.cmd("HEXISTS").arg(kept_key(*run)).arg("stop");
+        }
+        let asked: Vec<bool> = self.store.pipeline(&commands).await?;
+        Ok(runs.iter().zip(asked).filter_map(|(run, asked)| asked.then_some(*run)).collect())
+    }
+
     async fn update(&self, run: RunId, fields: Vec<(&str, Vec<u8>)>) -> Result<(), StoreError> {
         let mut args = vec![run.to_string().into_bytes()];
         args.extend(fields.into_iter().flat_map(|(field, value)| [field.as_bytes().to_vec(), value]));
