@@ -1,6 +1,7 @@
 //! Anthropic's messages, as clients speak them.
 
 mod blocks;
+mod citations;
 mod decode;
 mod encode;
 mod object;

@@ -1,6 +1,7 @@
 //! OpenAI's chat completions, as clients speak them.
 
 mod decode;
+mod details;
 mod encode;
 mod messages;
 mod stream;

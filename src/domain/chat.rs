@@ -1,6 +1,7 @@
 //! The one internal chat language. Every client dialect and every provider format translates to and from it, so N
 //! dialects and M providers need N + M codecs. Unknown fields travel in `extra`.
 
+mod detail;
 mod gather;
 
 use std::ops::Range;
@@ -8,6 +9,7 @@ use std::ops::Range;
 use serde_json::{Map, Value};
 
 use super::usage::Usage;
+pub use detail::{Citation, Detail, Logprob};
 pub use gather::Gathered;
 
 /// A wire format. A client dialect and a provider that speak the same one pass bytes through untouched but for the
@@ -149,6 +151,8 @@ pub struct ChatReply {
     pub finish: Option<Finish>,
     /// None when the provider reported no usage that can be read.
     pub usage: Option<Usage>,
+    /// Probabilities and sources in the order of the text.
+    pub details: Vec<Detail>,
 }
 
 impl ChatReply {
@@ -197,6 +201,7 @@ pub enum ChatEvent {
         index: u32,
         fragment: String,
     },
+    Detail(Detail),
     /// The running total as of now: replaces what came before, never adds.
     Usage(Usage),
     Finish(Finish),
@@ -213,6 +218,7 @@ impl ChatEvent {
             ChatEvent::ToolStart { .. } | ChatEvent::ToolArguments { .. } => true,
             ChatEvent::Start { .. }
             | ChatEvent::ReasoningSignature(_)
+            | ChatEvent::Detail(_)
             | ChatEvent::Usage(_)
             | ChatEvent::Finish(_)
             | ChatEvent::Error(_)
@@ -228,6 +234,7 @@ impl ChatEvent {
             ChatEvent::ToolArguments { fragment, .. } => fragment.len(),
             ChatEvent::Start { .. }
             | ChatEvent::ReasoningSignature(_)
+            | ChatEvent::Detail(_)
             | ChatEvent::Usage(_)
             | ChatEvent::Finish(_)
             | ChatEvent::Error(_)

@@ -147,6 +147,7 @@ impl<'a> Reading<'a> {
             | ChatEvent::Refusal(_)
             | ChatEvent::ToolStart { .. }
             | ChatEvent::ToolArguments { .. }
+            | ChatEvent::Detail(_)
             | ChatEvent::End => {}
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! Anthropic's messages upstream.
 
+mod citations;
 mod decode;
 mod encode;
 mod request;
@@ -18,6 +19,11 @@ use crate::domain::error::GatewayError;
 
 pub(super) struct Anthropic;
 
+const KIND: &str = "anthropic";
+
+/// The place of a signature that is reasoning which the provider hides.
+const REDACTED: &str = "redacted";
+
 const RESETS: &[(&str, &str)] = &[
     ("anthropic-ratelimit-requests-remaining", "anthropic-ratelimit-requests-reset"),
     ("anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset"),
@@ -27,7 +33,7 @@ const RESETS: &[(&str, &str)] = &[
 
 impl Adapter for Anthropic {
     fn kind(&self) -> &'static str {
-        "anthropic"
+        KIND
     }
 
     fn wire(&self) -> Wire {

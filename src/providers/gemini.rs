@@ -2,6 +2,7 @@
 
 mod contents;
 mod decode;
+mod details;
 mod encode;
 mod failure;
 mod partial;

@@ -1,6 +1,7 @@
 //! OpenAI's chat completions upstream, and the many servers that speak it with an accent.
 
 mod decode;
+mod details;
 mod encode;
 mod stream;
 mod usage;

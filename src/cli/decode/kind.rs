@@ -44,8 +44,9 @@ fn is_mistral(value: &Value) -> bool {
         || (value["object"] == "error" && value.get("raw_status_code").is_some())
 }
 
+/// The older completions, which are no chat, have choices, too.
 fn is_openai(value: &Value) -> bool {
-    value["choices"].is_array()
+    (value["choices"].is_array() && value["object"] != "text_completion")
         || value.get("error").is_some()
         || value["object"] == "error"
         || value.get("detail").is_some()

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use crate::domain::chat::{Finish, Media, Part};
+use crate::domain::chat::{Citation, Detail, Finish, Media, Part};
 use crate::domain::failure::{ErrorVerdict, Failure};
 use crate::domain::usage::Usage;
 
@@ -28,6 +28,7 @@ pub(super) fn json(read: &Read) -> Value {
         "refusal": reply.refusal,
         "finish": reply.finish.map(word),
         "usage": reply.usage.as_ref().map(usage),
+        "details": reply.details.iter().map(detail).collect::<Vec<_>>(),
         "error": read.failed.as_ref().map(|(failure, verdict)| error(failure, verdict)),
         "clients": clients,
     })
@@ -58,6 +59,9 @@ pub(super) fn text(read: &Read) -> String {
     }
     if let Some(refusal) = &reply.refusal {
         line("refusal", &Value::from(refusal.as_str()).to_string());
+    }
+    for one in &reply.details {
+        line("detail", &detail(one).to_string());
     }
     line("finish", reply.finish.map_or("none", word));
     let counted = |usage: &Usage| {
@@ -92,6 +96,19 @@ fn reasoning(part: &Part) -> Option<Value> {
 fn call(part: &Part) -> Option<Value> {
     let Part::ToolCall { id, name, arguments } = part else { return None };
     Some(json!({ "id": id, "name": name, "arguments": arguments }))
+}
+
+fn detail(detail: &Detail) -> Value {
+    match detail {
+        Detail::Citation(Citation { passage, url, title, quote }) => {
+            json!({ "passage": [passage.start, passage.end], "url": url, "title": title, "quote": quote })
+        }
+        Detail::Logprobs(tokens) => {
+            json!({ "logprobs": tokens.iter().map(|token| json!([token.token, token.logprob])).collect::<Vec<_>>() })
+        }
+        Detail::StopSequence(stop) => json!({ "stop_sequence": stop }),
+        Detail::ServiceTier(tier) => json!({ "service_tier": tier }),
+    }
 }
 
 fn place(media: &Media) -> String {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::unreadable;
+use super::unreadable::{self, Cut};
 use crate::dialects::Decoded;
 use crate::dialects::fields::{self, MAX_CAP_TOKENS, wrong};
 use crate::dialects::heads::{self, Heads, PartHead};
@@ -15,9 +15,6 @@ use crate::domain::json::Field;
 
 /// Who may speak. `system` in the middle of a dialogue is the newest of them.
 const ROLES: &[&str] = &["user", "assistant", "system"];
-
-/// How reasoning that is cut out is named to the client.
-const REASONING: &str = "messages.thinking";
 
 /// Fields that decide what a call may cost or where it goes: none may be read two ways.
 const DECIDING: &[&str] = &[
@@ -64,10 +61,10 @@ pub(super) fn decode(body: Bytes) -> Result<Decoded, GatewayError> {
     Ok(call)
 }
 
-/// The call without reasoning that another provider signed; none when it has none.
+/// The call without what other providers' answers brought into it; none when it has nothing of the kind.
 pub(super) fn without_foreign(call: &Decoded) -> Option<Decoded> {
-    let body = unreadable::cut_foreign(&call.body, &fields::read(&call.body).ok()?)?;
-    Some(Decoded { dropped: vec![REASONING.to_owned()], ..countable(body).ok()? })
+    let Cut { body, dropped } = unreadable::cut_foreign(&call.body)?;
+    Some(Decoded { dropped, ..countable(body).ok()? })
 }
 
 /// A call whose input alone matters.
@@ -79,8 +76,8 @@ pub(in crate::dialects) fn countable(body: Bytes) -> Result<Decoded, GatewayErro
         return Ok(call);
     }
     fields::refuse_ambiguous(&fields, DECIDING)?;
-    if let Some(signed) = unreadable::cut_unsigned(&body, &fields) {
-        return Ok(Decoded { dropped: vec![REASONING.to_owned()], ..countable(signed)? });
+    if let Some(Cut { body, dropped }) = unreadable::cut_unsigned(&body, &fields) {
+        return Ok(Decoded { dropped, ..countable(body)? });
     }
     let mut call = Decoded {
         body: body.clone(),

@@ -7,8 +7,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::citations::{self, CitationBody};
 use crate::dialects::About;
-use crate::domain::chat::{ChatReply, Finish, Part};
+use crate::domain::chat::{ChatReply, Detail, Finish, Part};
 use crate::domain::usage::Usage;
 
 #[derive(Serialize)]
@@ -19,8 +20,8 @@ struct Body<'a> {
     model: &'a str,
     content: Vec<Block<'a>>,
     stop_reason: &'static str,
-    /// Other formats don't say which of the stops it was.
-    stop_sequence: Option<()>,
+    /// Most other formats don't say which of the stops it was.
+    stop_sequence: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stop_details: Option<Value>,
     usage: UsageBody,
@@ -29,24 +30,49 @@ struct Body<'a> {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Block<'a> {
-    Text { text: &'a str },
-    Thinking { thinking: &'a str, signature: &'a str },
-    ToolUse { id: Cow<'a, str>, name: &'a str, input: Box<RawValue> },
+    Text {
+        text: &'a str,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        citations: Vec<CitationBody<'a>>,
+    },
+    Thinking {
+        thinking: &'a str,
+        signature: &'a str,
+    },
+    ToolUse {
+        id: Cow<'a, str>,
+        name: &'a str,
+        input: Box<RawValue>,
+    },
 }
 
 pub(super) fn reply(reply: &ChatReply, about: &About) -> Bytes {
-    let content: Vec<Block<'_>> = reply.parts.iter().filter_map(block).collect();
+    let mut content: Vec<Block<'_>> = reply.parts.iter().filter_map(block).collect();
+    let texts = content.iter_mut().filter_map(|block| match block {
+        Block::Text { citations, .. } => Some(citations),
+        Block::Thinking { .. } | Block::ToolUse { .. } => None,
+    });
+    texts.zip(citations::by_text(reply)).for_each(|(citations, found)| *citations = found);
     let calls = content.iter().any(|block| matches!(block, Block::ToolUse { .. }));
     let refusal = reply.refusal.as_deref();
+    let (mut tier, mut stop_sequence) = (None, None);
+    for detail in &reply.details {
+        match detail {
+            Detail::StopSequence(stop) => stop_sequence = Some(stop.as_str()),
+            Detail::ServiceTier(word) => tier = service_tier(word),
+            // Probabilities have no place here; sources stand at their texts.
+            Detail::Citation(_) | Detail::Logprobs(_) => {}
+        }
+    }
     let body = Body {
         id: &about.id,
         r#type: "message",
         role: "assistant",
         model: &about.model,
-        stop_reason: stop_reason(reply.finish.unwrap_or(Finish::Stop), calls, refusal.is_some()),
-        stop_sequence: None,
+        stop_reason: stop_reason(reply.finish.unwrap_or(Finish::Stop), calls, refusal.is_some(), stop_sequence),
+        stop_sequence,
         stop_details: refusal.map(stop_details),
-        usage: UsageBody::new(&reply.usage.unwrap_or_default()),
+        usage: UsageBody::new(&reply.usage.unwrap_or_default()).served_as(tier),
         content,
     };
     serde_json::to_vec(&body).expect("a message is plain data with text keys").into()
@@ -54,7 +80,7 @@ pub(super) fn reply(reply: &ChatReply, about: &About) -> Bytes {
 
 fn block(part: &Part) -> Option<Block<'_>> {
     match part {
-        Part::Text(text) => Some(Block::Text { text }),
+        Part::Text(text) => Some(Block::Text { text, citations: Vec::new() }),
         // The format wants a signature. An empty one comes back as it is and is cut out then, see `unreadable.rs`.
         Part::Reasoning { text, signature } => {
             Some(Block::Thinking { thinking: text, signature: signature.as_deref().unwrap_or_default() })
@@ -85,14 +111,25 @@ pub(super) fn tool_id(id: &str) -> Cow<'_, str> {
 }
 
 /// Clients go on with their tools for `tool_use` alone; OpenAI says `stop` where the client named the tool itself.
-pub(super) fn stop_reason(finish: Finish, calls: bool, refused: bool) -> &'static str {
+pub(super) fn stop_reason(finish: Finish, calls: bool, refused: bool, stop: Option<&str>) -> &'static str {
     match finish {
         _ if refused => "refusal",
         Finish::Stop if calls => "tool_use",
+        Finish::Stop if stop.is_some() => "stop_sequence",
         Finish::Stop => "end_turn",
         Finish::Length => "max_tokens",
         Finish::ToolCalls => "tool_use",
         Finish::ContentFilter => "refusal",
+    }
+}
+
+/// None for a tier that this format has no word for.
+pub(super) fn service_tier(tier: &str) -> Option<&'static str> {
+    match tier {
+        "default" => Some("standard"),
+        "priority" => Some("priority"),
+        "batch" => Some("batch"),
+        _ => None,
     }
 }
 
@@ -109,6 +146,8 @@ pub(super) struct UsageBody {
     cache_read_input_tokens: u64,
     cache_creation: CacheCreation,
     output_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -128,7 +167,13 @@ impl UsageBody {
                 ephemeral_1h_input_tokens: usage.cache_write_1h,
             },
             output_tokens: usage.output,
+            service_tier: None,
         }
+    }
+
+    /// With the tier, which the start of a message tells and its end does not.
+    pub(super) fn served_as(self, service_tier: Option<&'static str>) -> Self {
+        UsageBody { service_tier, ..self }
     }
 }
 

@@ -7,9 +7,10 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::encode::{UsageBody, stop_details, stop_reason, tool_id};
+use super::citations::CitationBody;
+use super::encode::{UsageBody, service_tier, stop_details, stop_reason, tool_id};
 use crate::dialects::{About, StreamEncoder};
-use crate::domain::chat::{ChatEvent, Finish};
+use crate::domain::chat::{ChatEvent, Detail, Finish};
 use crate::domain::sse::SseFrame;
 use crate::domain::usage::Usage;
 
@@ -26,6 +27,8 @@ pub(super) struct Encoder {
     /// The message's last delta went to the client as the provider wrote it.
     delta_passed: bool,
     usage: Usage,
+    stop_sequence: Option<String>,
+    service_tier: Option<&'static str>,
 }
 
 /// A block that is not closed. There is more than one only behind a provider that mixes the arguments of its calls.
@@ -79,6 +82,8 @@ enum Delta<'a> {
     Signature { signature: &'a str },
     #[serde(rename = "input_json_delta")]
     InputJson { partial_json: &'a str },
+    #[serde(rename = "citations_delta")]
+    Citations { citation: CitationBody<'a> },
 }
 
 impl Event<'_> {
@@ -115,6 +120,8 @@ impl Encoder {
             finish: None,
             delta_passed: false,
             usage: Usage::default(),
+            stop_sequence: None,
+            service_tier: None,
         }
     }
 
@@ -123,9 +130,10 @@ impl Encoder {
             return;
         }
         // Most providers count at the end; the last delta's totals replace these.
+        let usage = UsageBody::new(&self.usage).served_as(self.service_tier);
         let message = json!({
             "id": self.about.id, "type": "message", "role": "assistant", "model": self.about.model, "content": [],
-            "stop_reason": null, "stop_sequence": null, "usage": UsageBody::new(&self.usage),
+            "stop_reason": null, "stop_sequence": null, "usage": usage,
         });
         write(&Event::MessageStart { message }, out);
     }
@@ -172,6 +180,23 @@ impl Encoder {
         write(&Event::ContentBlockDelta { index, delta }, out);
     }
 
+    fn detail(&mut self, detail: &Detail, out: &mut BytesMut) {
+        match detail {
+            // Sources stand at the text they belong to; without one they have no place.
+            Detail::Citation(citation) => {
+                let text = self.open.last().filter(|open| matches!(open.kind, Kind::Text));
+                if let (Some(text), Some(citation)) = (text, CitationBody::new(citation)) {
+                    let delta = Delta::Citations { citation };
+                    write(&Event::ContentBlockDelta { index: text.block, delta }, out);
+                }
+            }
+            Detail::StopSequence(stop) => self.stop_sequence = Some(stop.clone()),
+            Detail::ServiceTier(tier) => self.service_tier = service_tier(tier),
+            // This format has no place for them.
+            Detail::Logprobs(_) => {}
+        }
+    }
+
     fn arguments(&mut self, call: u32, fragment: &str, out: &mut BytesMut) {
         let mine = |open: &&mut Open| matches!(open.kind, Kind::Tool { index, .. } if index == call);
         let Some(open) = self.open.iter_mut().find(mine) else { return };
@@ -214,6 +239,7 @@ impl StreamEncoder for Encoder {
                 self.close(out);
                 self.finish = self.finish.or(Some(*finish));
             }
+            ChatEvent::Detail(detail) => self.detail(detail, out),
             ChatEvent::Usage(usage) => self.usage = *usage,
             ChatEvent::Start { .. } | ChatEvent::Error(_) | ChatEvent::End => {}
         }
@@ -245,8 +271,9 @@ impl StreamEncoder for Encoder {
     fn finish(&mut self, usage: Option<&Usage>, out: &mut BytesMut) {
         if !self.delta_passed {
             let refused = !self.refusal.is_empty();
-            let reason = stop_reason(self.finish.unwrap_or(Finish::Stop), self.calls > 0, refused);
-            let mut delta = json!({ "stop_reason": reason, "stop_sequence": null });
+            let stop = self.stop_sequence.as_deref();
+            let reason = stop_reason(self.finish.unwrap_or(Finish::Stop), self.calls > 0, refused, stop);
+            let mut delta = json!({ "stop_reason": reason, "stop_sequence": stop });
             if refused {
                 delta["stop_details"] = stop_details(&self.refusal);
             }

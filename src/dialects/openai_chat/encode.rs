@@ -4,12 +4,13 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::details::{LogprobsBody, annotation};
 use crate::dialects::About;
-use crate::domain::chat::{ChatReply, Finish, Part};
+use crate::domain::chat::{ChatReply, Detail, Finish, Part};
 use crate::domain::usage::Usage;
 
 pub(super) fn reply(reply: &ChatReply, about: &About) -> Bytes {
-    let body = json!({
+    let mut body = json!({
         "id": about.id,
         "object": "chat.completion",
         "created": about.created_s,
@@ -22,7 +23,27 @@ pub(super) fn reply(reply: &ChatReply, about: &About) -> Bytes {
         }],
         "usage": reply.usage.as_ref().map(UsageBody::new),
     });
+    tell_details(reply, &mut body);
     body.to_string().into()
+}
+
+fn tell_details(reply: &ChatReply, body: &mut Value) {
+    let (mut tokens, mut annotations) = (Vec::new(), Vec::new());
+    for detail in &reply.details {
+        match detail {
+            Detail::Logprobs(more) => tokens.extend(more),
+            Detail::Citation(citation) => annotations.extend(annotation(citation)),
+            // The name that vLLM gave it.
+            Detail::StopSequence(stop) => body["choices"][0]["stop_reason"] = stop.as_str().into(),
+            Detail::ServiceTier(tier) => body["service_tier"] = tier.as_str().into(),
+        }
+    }
+    if !tokens.is_empty() {
+        body["choices"][0]["logprobs"] = json!(LogprobsBody::new(tokens));
+    }
+    if !annotations.is_empty() {
+        body["choices"][0]["message"]["annotations"] = annotations.into();
+    }
 }
 
 fn message(reply: &ChatReply) -> Value {

@@ -4,9 +4,10 @@ use bytes::{BufMut, BytesMut};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::details::{LogprobsBody, annotation};
 use super::encode::{UsageBody, finish_reason, thinking_block};
 use crate::dialects::{About, StreamEncoder};
-use crate::domain::chat::ChatEvent;
+use crate::domain::chat::{ChatEvent, Detail};
 use crate::domain::usage::Usage;
 
 pub(super) struct Encoder {
@@ -15,6 +16,10 @@ pub(super) struct Encoder {
     finished: bool,
     /// Reasoning so far; its signature is sent together with all of it.
     reasoning: String,
+    /// Told with the finish.
+    stop_sequence: Option<String>,
+    /// Told on every chunk that follows.
+    service_tier: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -23,6 +28,8 @@ struct Chunk<'a> {
     object: &'static str,
     created: u64,
     model: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'a str>,
     choices: &'a [Choice<'a>],
     /// Left out where the client did not ask; null on all chunks but the last where it did.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -33,8 +40,11 @@ struct Chunk<'a> {
 struct Choice<'a> {
     index: u32,
     delta: Delta<'a>,
-    logprobs: Option<()>,
+    logprobs: Option<LogprobsBody<'a>>,
     finish_reason: Option<&'static str>,
+    /// The name that vLLM gave the stop that was reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stop_reason: Option<&'a str>,
 }
 
 #[derive(Default, Serialize)]
@@ -47,6 +57,8 @@ struct Delta<'a> {
     reasoning_content: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     thinking_blocks: Option<[Value; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotations: Option<[Value; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     refusal: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,7 +84,14 @@ struct FunctionDelta<'a> {
 
 impl Encoder {
     pub(super) fn new(about: &About) -> Self {
-        Encoder { about: about.clone(), opened: false, finished: false, reasoning: String::new() }
+        Encoder {
+            about: about.clone(),
+            opened: false,
+            finished: false,
+            reasoning: String::new(),
+            stop_sequence: None,
+            service_tier: None,
+        }
     }
 
     /// The first chunk names the role, whatever comes after it.
@@ -90,13 +109,35 @@ impl Encoder {
     }
 
     fn write_choice(&self, delta: Delta<'_>, finish_reason: Option<&'static str>, out: &mut BytesMut) {
+        let stop_reason = self.stop_sequence.as_deref().filter(|_| finish_reason.is_some());
         let usage = self.about.include_usage.then_some(None);
-        self.write(&[Choice { index: 0, delta, logprobs: None, finish_reason }], usage, out);
+        self.write(&[Choice { index: 0, delta, logprobs: None, finish_reason, stop_reason }], usage, out);
+    }
+
+    fn detail(&mut self, detail: &Detail, out: &mut BytesMut) {
+        match detail {
+            Detail::Citation(citation) => {
+                if let Some(annotation) = annotation(citation) {
+                    self.delta(Delta { annotations: Some([annotation]), ..Delta::default() }, out);
+                }
+            }
+            Detail::Logprobs(tokens) => {
+                self.open(out);
+                let logprobs = Some(LogprobsBody::new(tokens));
+                let choice =
+                    Choice { index: 0, delta: Delta::default(), logprobs, finish_reason: None, stop_reason: None };
+                self.write(&[choice], self.about.include_usage.then_some(None), out);
+            }
+            Detail::StopSequence(stop) => self.stop_sequence = Some(stop.clone()),
+            Detail::ServiceTier(tier) => self.service_tier = Some(tier.clone()),
+        }
     }
 
     fn write(&self, choices: &[Choice<'_>], usage: Option<Option<UsageBody>>, out: &mut BytesMut) {
         let About { id, created_s, model, .. } = &self.about;
-        let chunk = Chunk { id, object: "chat.completion.chunk", created: *created_s, model, choices, usage };
+        let service_tier = self.service_tier.as_deref();
+        let object = "chat.completion.chunk";
+        let chunk = Chunk { id, object, created: *created_s, model, service_tier, choices, usage };
         out.put_slice(b"data: ");
         serde_json::to_writer((&mut *out).writer(), &chunk).expect("a chunk is plain data and memory takes it");
         out.put_slice(b"\n\n");
@@ -132,6 +173,7 @@ impl StreamEncoder for Encoder {
                     self.write_choice(Delta::default(), Some(finish_reason(*finish)), out);
                 }
             }
+            ChatEvent::Detail(detail) => self.detail(detail, out),
             ChatEvent::Start { .. } | ChatEvent::Usage(_) | ChatEvent::Error(_) | ChatEvent::End => {}
         }
     }

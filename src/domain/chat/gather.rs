@@ -41,6 +41,7 @@ impl Gathered {
                     arguments.push_str(&fragment);
                 }
             }
+            ChatEvent::Detail(detail) => reply.details.push(detail),
             ChatEvent::Usage(usage) => reply.usage = Some(usage),
             ChatEvent::Finish(finish) => reply.finish = Some(finish),
             ChatEvent::Error(error) => self.error = self.error.take().or(Some(error)),

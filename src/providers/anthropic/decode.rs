@@ -4,10 +4,12 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::citations::{self, Source};
 use super::finish;
 use super::usage::Tally;
-use crate::domain::chat::{ChatReply, Part};
-use crate::providers::{DecodeError, Inspected, errors};
+use super::{KIND, REDACTED};
+use crate::domain::chat::{ChatReply, Detail, Part};
+use crate::providers::{DecodeError, Inspected, errors, signatures};
 
 #[derive(Deserialize)]
 struct Answer<'a> {
@@ -17,6 +19,7 @@ struct Answer<'a> {
     content: Option<Vec<Block<'a>>>,
     stop_reason: Option<String>,
     stop_details: Option<Value>,
+    stop_sequence: Option<String>,
     usage: Option<Value>,
 }
 
@@ -29,6 +32,9 @@ struct Block<'a> {
     signature: Option<String>,
     id: Option<String>,
     name: Option<String>,
+    data: Option<String>,
+    #[serde(default, deserialize_with = "citations::lenient")]
+    citations: Vec<Source>,
     #[serde(borrow)]
     input: Option<&'a RawValue>,
 }
@@ -39,14 +45,26 @@ pub(super) fn reply(body: &[u8]) -> Result<ChatReply, DecodeError> {
         Err(_) => return Err(not_an_answer(body)),
     };
     let Some(content) = answer.content else { return Err(not_an_answer(body)) };
-    let parts: Vec<Part> = content.into_iter().filter_map(part).collect();
+    let (mut parts, mut details, mut characters) = (Vec::new(), Vec::new(), 0);
+    for mut block in content {
+        let sources = std::mem::take(&mut block.citations);
+        let Some(part) = part(block) else { continue };
+        if let Part::Text(text) = &part {
+            let passage = characters..characters + text.chars().count();
+            characters = passage.end;
+            details.extend(sources.into_iter().map(|source| Detail::Citation(source.of(passage.clone()))));
+        }
+        parts.push(part);
+    }
     if parts.is_empty() && answer.stop_reason.is_none() {
         return Err(DecodeError::Empty);
     }
     let mut tally = Tally::default();
     if let Some(usage) = &answer.usage {
         tally.update(usage);
+        details.extend(service_tier(usage).map(Detail::ServiceTier));
     }
+    details.extend(answer.stop_sequence.map(Detail::StopSequence));
     let explanation = answer.stop_details.as_ref().and_then(explanation);
     let refused = answer.stop_reason.as_deref() == Some("refusal");
     Ok(ChatReply {
@@ -56,18 +74,25 @@ pub(super) fn reply(body: &[u8]) -> Result<ChatReply, DecodeError> {
         refusal: explanation.filter(|_| refused),
         finish: answer.stop_reason.as_deref().map(finish),
         usage: tally.total(),
+        details,
     })
 }
 
 pub(super) fn inspect(body: &[u8]) -> Result<Inspected, DecodeError> {
     let reply = reply(body)?;
-    let bytes = |part: &Part| match part {
-        Part::Text(text) | Part::Reasoning { text, .. } => text.len(),
-        Part::ToolCall { name, arguments, .. } => name.len() + arguments.len(),
-        Part::Image(_) | Part::File { .. } | Part::ToolResult { .. } => 0,
-    };
-    let output_bytes = reply.parts.iter().map(bytes).sum::<usize>() + reply.refusal.as_ref().map_or(0, String::len);
+    let output_bytes = reply.output_bytes();
     Ok(Inspected { usage: reply.usage, finish: reply.finish, has_content: output_bytes > 0, output_bytes })
+}
+
+/// How the call was served, in OpenAI's word for it.
+pub(super) fn service_tier(usage: &Value) -> Option<String> {
+    let tier = usage["service_tier"].as_str()?;
+    Some(if tier == "standard" { "default" } else { tier }.to_owned())
+}
+
+/// Reasoning that only the provider can read: all of it is its signature.
+fn redacted(data: &str) -> Part {
+    Part::Reasoning { text: String::new(), signature: Some(signatures::mark(KIND, REDACTED, data)) }
 }
 
 /// Why the provider refused, in its own words.
@@ -79,6 +104,7 @@ fn part(block: Block<'_>) -> Option<Part> {
     match block.kind.as_str() {
         "text" => block.text.filter(|text| !text.is_empty()).map(Part::Text),
         "thinking" => Some(Part::Reasoning { text: block.thinking.unwrap_or_default(), signature: block.signature }),
+        "redacted_thinking" => Some(redacted(&block.data?)),
         "tool_use" => Some(Part::ToolCall {
             id: block.id?,
             name: block.name?,

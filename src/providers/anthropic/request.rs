@@ -58,6 +58,9 @@ pub(super) enum Block<'a> {
         thinking: &'a str,
         signature: &'a str,
     },
+    RedactedThinking {
+        data: &'a str,
+    },
     ToolUse {
         id: Cow<'a, str>,
         name: &'a str,

@@ -6,12 +6,14 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::decode::explanation;
+use super::citations::Source;
+use super::decode::{explanation, service_tier};
 use super::finish;
 use super::usage::Tally;
-use crate::domain::chat::ChatEvent;
+use super::{KIND, REDACTED};
+use crate::domain::chat::{ChatEvent, Detail};
 use crate::domain::sse::SseFrame;
-use crate::providers::{DecodeError, FrameKind, StreamDecoder, errors};
+use crate::providers::{DecodeError, FrameKind, StreamDecoder, errors, signatures};
 
 #[derive(Default)]
 pub(super) struct Decoder {
@@ -19,6 +21,11 @@ pub(super) struct Decoder {
     tally: Tally,
     /// Tool calls so far; a place in the list is the index we give.
     calls: Vec<ToolBlock>,
+    /// Characters of text so far, and at the start of the open block.
+    characters: usize,
+    block_start: usize,
+    /// What the open block's text rests on; they come before the text.
+    sources: Vec<Source>,
 }
 
 /// A `tool_use` block.
@@ -52,8 +59,10 @@ struct Delta<'a> {
     thinking: Option<String>,
     signature: Option<String>,
     partial_json: Option<String>,
+    citation: Option<Value>,
     stop_reason: Option<String>,
     stop_details: Option<Value>,
+    stop_sequence: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -64,6 +73,7 @@ struct Block<'a> {
     name: Option<String>,
     text: Option<String>,
     thinking: Option<String>,
+    data: Option<String>,
     #[serde(borrow)]
     input: Option<&'a RawValue>,
 }
@@ -90,7 +100,10 @@ impl StreamDecoder for Decoder {
             "message_start" => self.message_start(&event, out)?,
             "content_block_start" => self.block_start(&event, out)?,
             "content_block_delta" => self.block_delta(event, out)?,
-            "content_block_stop" => self.close(event.index, out),
+            "content_block_stop" => {
+                self.cite(out);
+                self.close(event.index, out);
+            }
             "message_delta" => self.message_delta(event, out)?,
             "message_stop" => {
                 self.close(None, out);
@@ -112,6 +125,8 @@ impl Decoder {
         let opening: Opening = read(message.get().as_bytes())?;
         if !std::mem::replace(&mut self.started, true) {
             out.push(ChatEvent::Start { id: opening.id, model: opening.model });
+            let tier = opening.usage.as_ref().and_then(service_tier);
+            out.extend(tier.map(Detail::ServiceTier).map(ChatEvent::Detail));
         }
         if let Some(usage) = &opening.usage {
             self.tally.update(usage);
@@ -124,9 +139,16 @@ impl Decoder {
         let Some(raw) = event.content_block else { return Ok(()) };
         let block: Block<'_> = read(raw.get().as_bytes())?;
         match block.kind.as_ref() {
-            "text" => out.extend(block.text.filter(|text| !text.is_empty()).map(ChatEvent::Text)),
+            "text" => {
+                self.block_start = self.characters;
+                self.text(block.text, out);
+            }
             "thinking" => {
                 out.extend(block.thinking.filter(|t| !t.is_empty()).map(|text| ChatEvent::Reasoning { text }));
+            }
+            "redacted_thinking" => {
+                let signature = block.data.map(|data| signatures::mark(KIND, REDACTED, &data));
+                out.extend(signature.map(ChatEvent::ReasoningSignature));
             }
             "tool_use" => {
                 let (Some(id), Some(name)) = (block.id, block.name) else {
@@ -148,7 +170,10 @@ impl Decoder {
         let Some(delta) = event.delta else { return Ok(()) };
         let said = |text: &String| !text.is_empty();
         match delta.kind.as_deref() {
-            Some("text_delta") => out.extend(delta.text.filter(said).map(ChatEvent::Text)),
+            Some("text_delta") => self.text(delta.text, out),
+            Some("citations_delta") => {
+                self.sources.extend(delta.citation.and_then(|citation| Source::deserialize(citation).ok()));
+            }
             Some("thinking_delta") => {
                 out.extend(delta.thinking.filter(said).map(|text| ChatEvent::Reasoning { text }));
             }
@@ -168,6 +193,19 @@ impl Decoder {
         Ok(())
     }
 
+    fn text(&mut self, text: Option<String>, out: &mut Vec<ChatEvent>) {
+        let Some(text) = text.filter(|text| !text.is_empty()) else { return };
+        self.characters += text.chars().count();
+        out.push(ChatEvent::Text(text));
+    }
+
+    /// The text of the block that ends now rests on what was named before it.
+    fn cite(&mut self, out: &mut Vec<ChatEvent>) {
+        let passage = self.block_start..self.characters;
+        let citations = self.sources.drain(..).map(|source| Detail::Citation(source.of(passage.clone())));
+        out.extend(citations.map(ChatEvent::Detail));
+    }
+
     fn message_delta(&mut self, event: Event<'_>, out: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
         self.close(None, out);
         if let Some(raw) = event.usage {
@@ -179,6 +217,7 @@ impl Decoder {
         if stop_reason == "refusal" {
             out.extend(delta.stop_details.as_ref().and_then(explanation).map(ChatEvent::Refusal));
         }
+        out.extend(delta.stop_sequence.map(Detail::StopSequence).map(ChatEvent::Detail));
         out.push(ChatEvent::Finish(finish(&stop_reason)));
         Ok(())
     }

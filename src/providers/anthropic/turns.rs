@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::request::{Block, Source, Turn};
+use super::{KIND, REDACTED};
 use crate::domain::chat::{ChatRequest, Media, Message, Part, Role};
 use crate::domain::error::GatewayError;
 use crate::providers::signatures;
@@ -51,6 +52,11 @@ fn block(part: &Part) -> Result<Option<Block<'_>>, GatewayError> {
         Part::Text(text) => Block::Text { text },
         Part::Image(media) => Block::Image { source: source(media) },
         Part::File { media, name } => file(media, name.as_deref())?,
+        Part::Reasoning { signature: Some(signature), .. }
+            if let Some((REDACTED, data)) = signatures::unmark(KIND, signature) =>
+        {
+            Block::RedactedThinking { data }
+        }
         Part::Reasoning { text, signature: Some(signature) } if !signatures::is_marked(signature) => {
             Block::Thinking { thinking: text, signature }
         }

@@ -17,6 +17,8 @@ const GENERATION: &[(&str, &str)] = &[
     ("top_k", "topK"),
     ("topK", "topK"),
     ("thinkingConfig", "thinkingConfig"),
+    ("logprobs", "responseLogprobs"),
+    ("top_logprobs", "logprobs"),
 ];
 
 pub(super) fn encode(chat: &ChatRequest, ask: &Ask<'_>) -> Result<Encoded, GatewayError> {

@@ -1,10 +1,12 @@
 //! Streamed answers: every frame is a whole answer with the next parts in it, and there is no end marker.
 
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::details::{Grounding, LogprobsResult};
 use super::wire::{Answer, Called, Candidate, Piece};
 use super::{failure, partial, signed, usage};
-use crate::domain::chat::{ChatEvent, Finish, InBandError};
+use crate::domain::chat::{ChatEvent, Detail, Finish, InBandError};
 use crate::domain::sse::SseFrame;
 use crate::providers::{DecodeError, FrameKind, StreamDecoder};
 
@@ -19,6 +21,9 @@ pub(super) struct Decoder {
     calls: usize,
     /// The last call, while its arguments still arrive.
     open: Option<Map<String, Value>>,
+    /// The text so far; findings name its passages.
+    text: String,
+    grounding: Grounding,
 }
 
 impl StreamDecoder for Decoder {
@@ -68,11 +73,21 @@ impl Decoder {
     }
 
     fn candidate(&mut self, candidate: Candidate<'_>, out: &mut Vec<ChatEvent>) {
+        if let Some(tokens) = candidate.logprobs_result.and_then(read::<LogprobsResult>).map(LogprobsResult::logprobs)
+            && !tokens.is_empty()
+        {
+            out.push(ChatEvent::Detail(Detail::Logprobs(tokens)));
+        }
         for piece in candidate.content.and_then(|content| content.parts).into_iter().flatten() {
             self.piece(piece, out);
         }
+        if let Some(grounding) = candidate.grounding_metadata.and_then(read::<Grounding>).filter(|g| !g.is_empty()) {
+            self.grounding = grounding;
+        }
         let Some(reason) = candidate.finish_reason.filter(|_| !self.finished) else { return };
         self.close(out);
+        let citations = self.grounding.citations(&self.text).into_iter();
+        out.extend(citations.map(Detail::Citation).map(ChatEvent::Detail));
         match self.finish(&reason) {
             Some(Ok(finish)) => {
                 self.finished = true;
@@ -93,7 +108,12 @@ impl Decoder {
         }
         if let Some(text) = piece.text.filter(|text| !text.is_empty()) {
             self.spoke = true;
-            out.push(if piece.thought == Some(true) { ChatEvent::Reasoning { text } } else { ChatEvent::Text(text) });
+            if piece.thought == Some(true) {
+                out.push(ChatEvent::Reasoning { text });
+            } else {
+                self.text.push_str(&text);
+                out.push(ChatEvent::Text(text));
+            }
         }
         out.extend(signature.map(|signature| ChatEvent::ReasoningSignature(signed::on_text(&signature))));
     }
@@ -167,6 +187,11 @@ impl Decoder {
             _ => Finish::Stop,
         }))
     }
+}
+
+/// What stands beside an answer and can't be read is no reason to refuse the answer.
+fn read<'a, T: serde::Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
+    serde_json::from_str(raw.get()).ok()
 }
 
 fn number(at: usize) -> u32 {

@@ -30,6 +30,8 @@ pub(super) struct Candidate<'a> {
     #[serde(borrow)]
     pub(super) content: Option<Content<'a>>,
     pub(super) finish_reason: Option<String>,
+    pub(super) grounding_metadata: Option<&'a RawValue>,
+    pub(super) logprobs_result: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]

@@ -2,9 +2,9 @@
 
 use serde_json::value::RawValue;
 
-use super::usage;
 use super::wire::{self, Answer, Called, Choice, Piece, Said};
-use crate::domain::chat::{ChatReply, Part};
+use super::{details, usage};
+use crate::domain::chat::{ChatReply, Detail, Part};
 use crate::providers::{DecodeError, Inspected};
 
 pub(super) fn reply(body: &[u8]) -> Result<ChatReply, DecodeError> {
@@ -20,6 +20,8 @@ pub(super) fn reply(body: &[u8]) -> Result<ChatReply, DecodeError> {
     if parts.is_empty() && refusal.is_none() && finish.is_none() {
         return Err(DecodeError::Empty);
     }
+    let mut beside: Vec<Detail> = details::of_answer(&answer).into_iter().collect();
+    details::of_choice(choice, &mut beside);
     Ok(ChatReply {
         id: owned(answer.id),
         model: owned(answer.model),
@@ -27,6 +29,7 @@ pub(super) fn reply(body: &[u8]) -> Result<ChatReply, DecodeError> {
         refusal,
         finish,
         usage: usage::of(&answer),
+        details: beside,
     })
 }
 

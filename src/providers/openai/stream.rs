@@ -4,8 +4,8 @@ use crate::domain::chat::ChatEvent;
 use crate::domain::sse::SseFrame;
 use crate::providers::{DecodeError, FrameKind, StreamDecoder, errors};
 
-use super::usage;
 use super::wire::{self, Answer, Call, Called, Choice, Piece, Said};
+use super::{details, usage};
 
 #[derive(Default)]
 pub(super) struct Decoder {
@@ -59,6 +59,7 @@ impl Decoder {
             self.started = true;
             let model = wire::text(chunk.model).map(Into::into);
             out.push(ChatEvent::Start { id: Some(id.into()), model });
+            out.extend(details::of_answer(chunk).map(ChatEvent::Detail));
         }
         let choices = chunk.choices.as_deref().unwrap_or_default();
         for choice in choices {
@@ -73,6 +74,9 @@ impl Decoder {
         if let Some(said) = choice.said() {
             self.said(index, said, out);
         }
+        let mut beside = Vec::new();
+        details::of_choice(choice, &mut beside);
+        out.extend(beside.into_iter().map(ChatEvent::Detail));
         match wire::finish(choice.finish_reason) {
             None => self.choices.spoke(index),
             Some(Ok(finish)) => out.extend(self.choices.ended(index).then_some(ChatEvent::Finish(finish))),

@@ -22,7 +22,14 @@ fn read(usage: &Value) -> Option<Usage> {
         output = output.max(total.saturating_sub(prompt));
     }
     let details = &usage["prompt_tokens_details"];
-    let cached = count(&details["cached_tokens"]).or_else(|| count(&usage["prompt_cache_hit_tokens"])).unwrap_or(0);
+    // The names that DeepSeek, Moonshot and Mistral have for it.
+    let places = [
+        &details["cached_tokens"],
+        &usage["prompt_cache_hit_tokens"],
+        &usage["cached_tokens"],
+        &usage["num_cached_tokens"],
+    ];
+    let cached = places.into_iter().find_map(count).unwrap_or(0);
     let cache_read = cached.min(prompt);
     let cache_write = count(&details["cache_write_tokens"]).unwrap_or(0).min(prompt - cache_read);
     Some(Usage { input: prompt - cache_read - cache_write, cache_read, cache_write, cache_write_1h: 0, output })
@@ -41,6 +48,14 @@ mod tests {
             "completion_tokens_details": {"reasoning_tokens": 15}});
         let parts = Usage { input: 10, cache_read: 60, cache_write: 30, cache_write_1h: 0, output: 20 };
         assert_eq!(read(&usage), Some(parts));
+    }
+
+    #[test]
+    fn cached_tokens_are_found_under_every_name() {
+        for name in ["prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens"] {
+            let usage = json!({"prompt_tokens": 10, "completion_tokens": 2, name: 4});
+            assert_eq!(read(&usage).map(|u| (u.input, u.cache_read)), Some((6, 4)), "{name}");
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub(super) struct Answer<'a> {
     pub(super) usage: Option<&'a RawValue>,
     pub(super) error: Option<&'a RawValue>,
     pub(super) x_groq: Option<&'a RawValue>,
+    pub(super) service_tier: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -27,6 +28,8 @@ pub(super) struct Choice<'a> {
     delta: Option<Said<'a>>,
     message: Option<Said<'a>>,
     pub(super) finish_reason: Option<&'a RawValue>,
+    pub(super) stop_reason: Option<&'a RawValue>,
+    pub(super) logprobs: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -34,6 +37,7 @@ pub(super) struct Said<'a> {
     #[serde(borrow)]
     pub(super) content: Option<&'a RawValue>,
     pub(super) refusal: Option<&'a RawValue>,
+    pub(super) annotations: Option<&'a RawValue>,
     reasoning_content: Option<&'a RawValue>,
     /// The other name some servers have for it; OpenRouter and newer vLLM.
     reasoning: Option<&'a RawValue>,
