@@ -3,10 +3,11 @@
 import { isDeepStrictEqual, inspect } from 'node:util';
 
 export const GATEWAY = `${process.env.GATEWAY_URL}/v1`;
+export const CHAT = `${process.env.GATEWAY_URL}/api/chat`;
 const MOCK = process.env.MOCK_URL;
 
-// Keys of config.yaml: a usual one, and one without money.
-export const [WEB, BROKE] = ['web-key', 'broke-key'];
+// Keys of config.yaml: a usual one, one without money, and one with a single request in an hour.
+export const [WEB, BROKE, SLOW] = ['web-key', 'broke-key', 'slow-key'];
 
 let passed = 0;
 let failed = 0;
@@ -67,6 +68,9 @@ const NOTHING = { calls: 0, answered: 0, aborted: 0, open_calls: 0, input_tokens
 
 // What the mock saw of `model`.
 export const counts = async (model) => (await askMock('GET', '/_mock/counts')).models[model] ?? NOTHING;
+
+// The requests for `model` that the mock saw, oldest first; `body` is text.
+export const asked = (model) => askMock('GET', `/_mock/requests?model=${model}`);
 
 // Whether the provider sees the end of its only call within the second that the gateway promises; checked for two, for
 // the sake of slow machines.
