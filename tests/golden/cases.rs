@@ -22,6 +22,14 @@ pub fn each_stream(room: &str, out: &str, translate: impl Fn(&str, &[u8]) -> Str
     each(room, out, "sse", |kind, text| translate(kind, text.as_bytes()));
 }
 
+/// Runs `check(kind, case)` for every `<room>/<kind>/<case>.in.json`.
+pub fn every_json(room: &str, check: impl Fn(&str, &Value)) {
+    each(room, "unchecked", "json", |kind, text| {
+        check(kind, &serde_json::from_str(text).expect("the case is JSON"));
+        UNCHECKED.to_owned()
+    });
+}
+
 fn each(room: &str, out: &str, extension: &str, translate: impl Fn(&str, &str) -> String) {
     let root = root().join(room);
     let suffix = format!(".in.{extension}");

@@ -7,7 +7,7 @@ use headgate::domain::error::GatewayError;
 use headgate::providers::Ask;
 use serde_json::{Value, json};
 
-use super::cases::{each_json, each_stream};
+use super::cases::{each_json, each_stream, every_json};
 use super::{about, encode, provider};
 
 #[test]
@@ -30,6 +30,40 @@ fn messages_of_every_version_reach_every_provider_with_the_same_meaning() {
             Err(other) => panic!("unexpected {other:?}"),
         }
     });
+}
+
+#[test]
+fn any_value_in_place_of_any_other_is_read_or_refused_but_never_a_panic() {
+    every_json("ui/requests", |kind, case| {
+        let mut places = Vec::new();
+        walk(case, "", &mut places);
+        for place in places {
+            for odd in
+                [Value::Null, json!(true), json!(-5), json!(""), json!("data:,"), json!([[]]), json!({ "type": 5 })]
+            {
+                let mut damaged = case.clone();
+                *damaged.pointer_mut(&place).expect("a place of this case") = odd;
+                let body = Bytes::from(damaged.to_string());
+                let dialect = UI_MESSAGES.variant(&body).unwrap_or(UI_MESSAGES);
+                let Ok(call) = dialect.decode(body) else { continue };
+                let ask = Ask { model: "m", stream: true, max_tokens: 9, cap_field: "max_tokens" };
+                let _ = dialect.chat(&call).and_then(|chat| provider(kind).encode(&chat, &ask));
+            }
+        }
+    });
+}
+
+/// JSON pointers to all values within `value`.
+fn walk(value: &Value, at: &str, places: &mut Vec<String>) {
+    let inner: Vec<(String, &Value)> = match value {
+        Value::Object(fields) => fields.iter().map(|(name, value)| (format!("{at}/{name}"), value)).collect(),
+        Value::Array(list) => list.iter().enumerate().map(|(index, value)| (format!("{at}/{index}"), value)).collect(),
+        _ => Vec::new(),
+    };
+    for (place, value) in inner {
+        walk(value, &place, places);
+        places.push(place);
+    }
 }
 
 #[test]

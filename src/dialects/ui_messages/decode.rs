@@ -99,3 +99,6 @@ fn id(field: &Field<'_>) -> Result<String, GatewayError> {
 fn is_id(text: &str) -> bool {
     (1..=LONGEST_ID).contains(&text.len()) && !text.chars().any(char::is_control)
 }
+
+#[cfg(test)]
+mod tests;

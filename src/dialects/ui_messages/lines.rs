@@ -108,3 +108,23 @@ impl StreamEncoder for Encoder {
         line(FINISH_MESSAGE, &json!({ "finishReason": reason, "usage": usage }), out);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_can_not_be_read_is_an_error_and_never_carried_out() {
+        let about = About { id: "msg_1".into(), created_s: 5, model: "m".into(), include_usage: true };
+        let (mut encoder, mut out) = (Encoder::new(&about), BytesMut::new());
+        encoder.push(&ChatEvent::ToolStart { index: 0, id: "a".into(), name: "f".into() }, &mut out);
+        encoder.push(&ChatEvent::ToolArguments { index: 0, fragment: "{\"x\":".into() }, &mut out);
+        encoder.push(&ChatEvent::Finish(Finish::Length), &mut out);
+        encoder.finish(None, &mut out);
+        let expected = "f:{\"messageId\":\"msg_1\"}\n\
+            3:\"The answer reached its length before the call of `f` was whole.\"\n\
+            e:{\"finishReason\":\"length\",\"usage\":null,\"isContinued\":false}\n\
+            d:{\"finishReason\":\"length\",\"usage\":null}\n";
+        assert_eq!(out, expected.as_bytes());
+    }
+}

@@ -258,3 +258,6 @@ impl StreamEncoder for Encoder {
         out.put_slice(b"data: [DONE]\n\n");
     }
 }
+
+#[cfg(test)]
+mod tests;
