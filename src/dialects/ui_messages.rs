@@ -12,6 +12,7 @@ mod media;
 mod messages;
 mod names;
 mod parts;
+mod sources;
 mod stream;
 mod tools;
 mod translate;

@@ -5,9 +5,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::arguments::{Arguments, Calls};
+use super::sources::Sources;
 use super::usage::finish_reason;
 use crate::dialects::{About, StreamEncoder};
-use crate::domain::chat::{ChatEvent, Finish};
+use crate::domain::chat::{ChatEvent, Citation, Detail, Finish};
 use crate::domain::usage::Usage;
 
 const TEXT: char = '0';
@@ -17,12 +18,14 @@ const FINISH_MESSAGE: char = 'd';
 const FINISH_STEP: char = 'e';
 const START_STEP: char = 'f';
 const REASONING: char = 'g';
+const SOURCE: char = 'h';
 const REASONING_SIGNATURE: char = 'j';
 
 pub(super) struct Encoder {
     about: About,
     opened: bool,
     calls: Calls,
+    sources: Sources,
     finish: Option<Finish>,
 }
 
@@ -42,7 +45,13 @@ pub(super) fn error(text: &str) -> Bytes {
 
 impl Encoder {
     pub(super) fn new(about: &About) -> Self {
-        Encoder { about: about.clone(), opened: false, calls: Calls::default(), finish: None }
+        Encoder {
+            about: about.clone(),
+            opened: false,
+            calls: Calls::default(),
+            sources: Sources::default(),
+            finish: None,
+        }
     }
 
     fn start(&mut self, out: &mut BytesMut) {
@@ -82,6 +91,12 @@ impl StreamEncoder for Encoder {
                 self.start(out);
                 line(REASONING_SIGNATURE, &json!({ "signature": signature }), out);
             }
+            ChatEvent::Detail(Detail::Citation(Citation { url: Some(url), title, .. })) => {
+                self.start(out);
+                if let Some(id) = self.sources.id(url) {
+                    line(SOURCE, &json!({ "sourceType": "url", "id": id, "url": url, "title": title }), out);
+                }
+            }
             ChatEvent::ToolStart { index, id, name } => {
                 self.start(out);
                 self.calls.begin(*index, id, name, None);
@@ -94,6 +109,7 @@ impl StreamEncoder for Encoder {
             }
             ChatEvent::Finish(_)
             | ChatEvent::Start { .. }
+            | ChatEvent::Detail(_)
             | ChatEvent::Usage(_)
             | ChatEvent::Error(_)
             | ChatEvent::End => {}

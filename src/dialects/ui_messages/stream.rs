@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 
 use super::arguments::{Arguments, Calls};
 use super::parts::SIGNATURE;
+use super::sources::Sources;
 use super::usage::{finish_reason, usage};
 use crate::dialects::{About, StreamEncoder};
-use crate::domain::chat::{ChatEvent, Finish};
+use crate::domain::chat::{ChatEvent, Citation, Detail, Finish};
 use crate::domain::money::NanoUsd;
 use crate::domain::usage::Usage;
 
@@ -22,6 +23,7 @@ pub(super) struct Encoder {
     /// Signature that goes along with the open part, or with what comes next where none is open.
     signature: Option<String>,
     calls: Calls,
+    sources: Sources,
     finish: Option<Finish>,
     price: Option<NanoUsd>,
 }
@@ -90,6 +92,12 @@ enum Chunk<'a> {
         input: &'a str,
         error_text: String,
     },
+    SourceUrl {
+        source_id: String,
+        url: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        title: Option<&'a str>,
+    },
     FinishStep,
     Finish {
         finish_reason: &'static str,
@@ -125,6 +133,7 @@ impl Encoder {
             open: None,
             signature: None,
             calls: Calls::default(),
+            sources: Sources::default(),
             finish: None,
             price: None,
         }
@@ -218,6 +227,12 @@ impl StreamEncoder for Encoder {
                 write(&Chunk::ReasoningDelta { id, delta: text }, out);
             }
             ChatEvent::ReasoningSignature(signature) => self.signature(signature, out),
+            ChatEvent::Detail(Detail::Citation(Citation { url: Some(url), title, .. })) => {
+                self.start(out);
+                if let Some(source_id) = self.sources.id(url) {
+                    write(&Chunk::SourceUrl { source_id, url, title: title.as_deref() }, out);
+                }
+            }
             ChatEvent::ToolStart { index, id, name } => {
                 self.start(out);
                 self.close(out);
@@ -237,6 +252,7 @@ impl StreamEncoder for Encoder {
             }
             ChatEvent::Finish(_)
             | ChatEvent::Start { .. }
+            | ChatEvent::Detail(_)
             | ChatEvent::Usage(_)
             | ChatEvent::Error(_)
             | ChatEvent::End => {}

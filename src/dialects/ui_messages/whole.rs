@@ -33,6 +33,7 @@ fn events(reply: &ChatReply) -> Vec<ChatEvent> {
         }
     }
     events.extend(reply.refusal.clone().map(ChatEvent::Refusal));
+    events.extend(reply.details.iter().cloned().map(ChatEvent::Detail));
     events.push(ChatEvent::Finish(reply.finish.unwrap_or(Finish::Stop)));
     events
 }
