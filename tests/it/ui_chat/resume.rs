@@ -49,7 +49,7 @@ async fn stop(gw: &TestGateway, chat: &str) -> u16 {
 }
 
 fn frames(body: &[u8]) -> Vec<String> {
-    crate::support::wire::frames(&String::from_utf8(body.to_vec()).expect("UTF-8"))
+    crate::support::wire::frames(std::str::from_utf8(body).expect("UTF-8"))
 }
 
 #[tokio::test]
