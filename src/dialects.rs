@@ -8,6 +8,7 @@ mod errors;
 mod fields;
 mod heads;
 mod openai_chat;
+mod openai_embeddings;
 mod ui_messages;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,9 @@ pub static OPENAI_CHAT: &dyn Dialect = &openai_chat::OpenAiChat;
 /// `POST /v1/messages` as Anthropic defines it.
 pub static ANTHROPIC_MESSAGES: &dyn Dialect = &anthropic_messages::AnthropicMessages;
 
+/// `POST /v1/embeddings` as OpenAI defines it.
+pub static OPENAI_EMBEDDINGS: &dyn Dialect = &openai_embeddings::OpenAiEmbeddings;
+
 /// `POST /api/chat` as the AI SDK's `useChat` calls it since version 5.
 pub static UI_MESSAGES: &dyn Dialect = &ui_messages::UiMessages;
 
@@ -34,7 +38,8 @@ pub static UI_MESSAGES: &dyn Dialect = &ui_messages::UiMessages;
 pub static UI_DATA_STREAM: &dyn Dialect = &ui_messages::DataStream;
 
 /// Every client format. A new one is a file, its `mod` line, a static above and a row here.
-pub static DIALECTS: &[&dyn Dialect] = &[OPENAI_CHAT, ANTHROPIC_MESSAGES, UI_MESSAGES, UI_DATA_STREAM];
+pub static DIALECTS: &[&dyn Dialect] =
+    &[OPENAI_CHAT, OPENAI_EMBEDDINGS, ANTHROPIC_MESSAGES, UI_MESSAGES, UI_DATA_STREAM];
 
 /// Reads the body of `POST /v1/messages/count_tokens`: a call without an output cap.
 pub fn countable_messages(body: Bytes) -> Result<Decoded, GatewayError> {

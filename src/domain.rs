@@ -4,6 +4,7 @@
 
 pub mod caller;
 pub mod chat;
+pub mod embeddings;
 pub mod error;
 pub mod facts;
 pub mod failure;

@@ -2,6 +2,7 @@
 //! retries and time-outs live elsewhere.
 
 mod anthropic;
+mod embeddings;
 mod errors;
 mod extras;
 mod gemini;
@@ -36,6 +37,12 @@ pub trait Adapter: Sync {
 
     fn wire(&self) -> Wire;
 
+    /// The adapter of the same account that takes calls in this other wire as they are. None = this one translates
+    /// them, or, where the wire is no chat, the account has nothing of the kind.
+    fn speaks(&self, _wire: Wire) -> Option<&'static dyn Adapter> {
+        None
+    }
+
     /// None = the config has to name one.
     fn default_base_url(&self) -> Option<&'static str>;
 
@@ -52,6 +59,11 @@ pub trait Adapter: Sync {
     /// for byte.
     fn pass(&self, call: &Passed<'_>) -> Result<Bytes, GatewayError>;
 
+    /// Fields of a request that is passed on which this provider has no word for.
+    fn unsaid(&self, _call: &Passed<'_>) -> Vec<String> {
+        Vec::new()
+    }
+
     /// A request from another format. Errors: `InvalidRequest` for what this provider can't do and that must not be
     /// left out in silence.
     fn encode(&self, chat: &ChatRequest, ask: &Ask<'_>) -> Result<Encoded, GatewayError>;
@@ -61,6 +73,12 @@ pub trait Adapter: Sync {
 
     /// A whole 200 answer that is passed on as it is: only what accounting and fallback need, nothing copied.
     fn inspect(&self, body: &[u8]) -> Result<Inspected, DecodeError>;
+
+    /// A whole 200 answer to a call that was passed on, as its client reads it: usually as it is. `usage` makes the
+    /// numbers where the provider has none.
+    fn answer(&self, body: Bytes, _call: &Passed<'_>, _usage: &dyn Fn() -> Usage) -> Result<Bytes, DecodeError> {
+        Ok(body)
+    }
 
     /// A new decoder per streamed answer.
     fn decoder(&self) -> Box<dyn StreamDecoder>;

@@ -73,6 +73,12 @@ fn routes(config: &mut web::ServiceConfig) {
                 .default_service(web::to(wrong_method)),
         )
         .service(
+            web::resource("/v1/embeddings")
+                .route(web::post().to(chat::embeddings))
+                .route(web::method(actix_web::http::Method::OPTIONS).to(guard::preflight))
+                .default_service(web::to(wrong_method)),
+        )
+        .service(
             web::resource("/v1/messages")
                 .route(web::post().to(chat::messages))
                 .route(web::method(actix_web::http::Method::OPTIONS).to(guard::preflight))

@@ -22,6 +22,17 @@ pub enum Wire {
     Mistral,
     /// The AI SDK's two stream formats; no provider speaks them.
     AiSdk,
+    OpenAiEmbeddings,
+}
+
+impl Wire {
+    /// Whether this is a format of chats, which the chat language has words for. Others are never translated.
+    pub fn is_chat(self) -> bool {
+        match self {
+            Wire::OpenAiChat | Wire::AnthropicMessages | Wire::Gemini | Wire::Mistral | Wire::AiSdk => true,
+            Wire::OpenAiEmbeddings => false,
+        }
+    }
 }
 
 /// Where the fields that the gateway owns have their values in a client's body, as byte spans. A field given as null

@@ -20,7 +20,7 @@ pub struct RequestFacts {
     pub message_count: u32,
     /// Upper bound of the input tokens.
     pub input_tokens: u64,
-    /// Output cap in force before the policy speaks.
+    /// Output cap in force before the policy speaks; 1 for embeddings, which have no output.
     pub max_tokens: u64,
     pub has_images: bool,
     pub has_tools: bool,

@@ -28,10 +28,13 @@ impl Hall {
         let input = route::input_bound(run);
         let now = Arc::clone(&run.now);
         let asked = run.call.decoded.max_tokens;
+        let chats = run.call.dialect.wire().is_chat();
         let facts = {
             let course = course(run, &way)?;
             let cap = asked.map_or(course.max_tokens, |a| a.min(course.max_tokens));
-            let output = cap.saturating_mul(u64::from(run.call.decoded.n.max(1)));
+            // A policy counts output from 1; what has none costs none.
+            let cap = if chats { cap } else { 1 };
+            let output = if chats { cap.saturating_mul(u64::from(run.call.decoded.n.max(1))) } else { 0 };
             let estimate = route::estimate(&now, &course, input, output);
             let seconds = course.targets.first().and_then(|t| self.targets.expected_seconds(&t.name, cap));
             let tier = match &way {
@@ -49,7 +52,8 @@ impl Hall {
             }
             Ok(Admission::Background) => {}
             Ok(Admission::Allow { tier, max_tokens }) => {
-                if let Some(tier) = tier {
+                // Tiers hold chat models: a policy that moves every call has nowhere to move this one.
+                if let Some(tier) = tier.filter(|_| chats) {
                     if now.config.tier_named(&tier).is_none() {
                         tracing::warn!(%tier, "the admission policy moved a call to a tier that config does not have");
                         return Err(GatewayError::PolicyFailed { hook: "admission" }.into());
@@ -64,7 +68,7 @@ impl Hall {
             }
         }
         let course = course(run, &way)?;
-        let cap = cap.min(course.max_tokens);
+        let cap = if chats { cap.min(course.max_tokens) } else { 0 };
         let plan = route::plan(run, &course, input, cap)?;
         run.tier = match way {
             Way::Tier(name) => name,
@@ -135,6 +139,13 @@ fn known_models(run: &Run) -> Vec<String> {
 }
 
 fn allowed_tier(run: &Run, tier: &Tier) -> Result<Way, GatewayError> {
+    if !run.call.dialect.wire().is_chat() {
+        let message = format!(
+            "{} is a tier, and tiers answer chats; for embeddings name a model as provider/model, or an alias of one.",
+            tier.name
+        );
+        return Err(GatewayError::invalid(message, Some("model")));
+    }
     if run.call.key.as_ref().is_some_and(|key| !key.may_use_tier(tier.id)) {
         let message = format!("This key may not use the tier {}. Ask for another tier.", tier.name);
         return Err(GatewayError::Forbidden { message });

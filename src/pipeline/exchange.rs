@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 
 use crate::config::ApiKey;
-use crate::dialects::StreamHead;
+use crate::dialects::{Decoded, StreamHead};
 use crate::domain::error::GatewayError;
 use crate::domain::failure::Failure;
 use crate::egress::{Answer, Outbound};
@@ -49,27 +49,18 @@ pub(super) struct Exchange<'a> {
 /// The request for one target: spliced where client and provider speak the same format, translated where not.
 pub(super) fn outbound(run: &mut Run, step: &Step, key: Option<&ApiKey>) -> Result<Outbound, GatewayError> {
     let call = &run.call;
-    let (decoded, provider, adapter) = (&*call.decoded, &step.target.provider, step.adapter);
-    // OpenAI's own newer models refuse the older name; most servers that copy its format know only that one.
-    let usual = if provider.default_base_url { "max_completion_tokens" } else { "max_tokens" };
-    let cap_field = provider.max_tokens_field.as_deref().unwrap_or(usual);
-    let model = &*step.target.model;
+    let (decoded, adapter) = (&*call.decoded, step.adapter);
     let mut headers = credentials(step, key);
     let (body, dropped) = if adapter.wire() == call.dialect.wire() {
         headers.extend(call.forwarded.iter().cloned());
         let cleaned = call.dialect.without_foreign(decoded);
-        let decoded = cleaned.as_ref().unwrap_or(decoded);
-        let as_asked = decoded.max_tokens == Some(step.max_tokens);
-        let passed = Passed {
-            body: &decoded.body,
-            owned: &decoded.owned,
-            model,
-            stream: decoded.stream,
-            max_tokens: (!as_asked).then_some(step.max_tokens),
-            cap_field,
-        };
-        (adapter.pass(&passed)?, cleaned.map(|call| call.dropped).unwrap_or_default())
+        let passed = passed(step, cleaned.as_ref().unwrap_or(decoded));
+        let mut dropped = adapter.unsaid(&passed);
+        let body = adapter.pass(&passed)?;
+        dropped.extend(cleaned.into_iter().flat_map(|call| call.dropped));
+        (body, dropped)
     } else {
+        let (model, cap_field) = (&*step.target.model, cap_field(step));
         let ask = Ask { model, stream: decoded.stream, max_tokens: step.max_tokens, cap_field };
         let encoded = adapter.encode(&call.dialect.chat(decoded)?, &ask)?;
         // What is switched on by a header can't be had from another format.
@@ -85,6 +76,27 @@ pub(super) fn outbound(run: &mut Run, step: &Step, key: Option<&ApiKey>) -> Resu
     }
     run.clamped_to = (decoded.max_tokens.is_some_and(|asked| asked > step.max_tokens)).then_some(step.max_tokens);
     Ok(out)
+}
+
+/// The client's request, to be passed on to a target of its format.
+pub(super) fn passed<'a>(step: &'a Step, decoded: &'a Decoded) -> Passed<'a> {
+    let as_asked = decoded.max_tokens == Some(step.max_tokens);
+    Passed {
+        body: &decoded.body,
+        owned: &decoded.owned,
+        model: &step.target.model,
+        stream: decoded.stream,
+        max_tokens: (!as_asked).then_some(step.max_tokens),
+        cap_field: cap_field(step),
+    }
+}
+
+/// Name of the output cap. OpenAI's own newer models refuse the older name; most servers that copy its format know only
+/// that one.
+fn cap_field(step: &Step) -> &str {
+    let provider = &step.target.provider;
+    let usual = if provider.default_base_url { "max_completion_tokens" } else { "max_tokens" };
+    provider.max_tokens_field.as_deref().unwrap_or(usual)
 }
 
 fn address(step: &Step, stream: bool) -> String {

@@ -10,7 +10,7 @@ use crate::domain::usage::Usage;
 use crate::egress::{self, Answer, Clocks};
 
 use super::client::Client;
-use super::exchange::{Attendance, Broken, Delivered, Exchange, drain, outbound};
+use super::exchange::{Attendance, Broken, Delivered, Exchange, drain, outbound, passed};
 use super::failures;
 use super::run::Run;
 use super::usage::Sighting;
@@ -47,6 +47,10 @@ impl Exchange<'_> {
             if !seen.has_content && seen.finish.is_none() {
                 return Err(failed(failures::empty(step, Phase::FirstContent), sighting));
             }
+            let usage = || sighting.bill(run, step).usage;
+            let body = step.adapter.answer(body, &passed(step, &run.call.decoded), &usage);
+            let body =
+                body.map_err(|error| failed(failures::undecodable(step, Phase::FirstContent, error), sighting))?;
             return Ok((Delivered::Plain { body }, sighting));
         }
         let mut reply = step.adapter.decode(&body).map_err(undecodable)?;

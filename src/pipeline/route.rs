@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{OverCap, Target};
+use crate::domain::chat::Wire;
 use crate::domain::error::GatewayError;
 use crate::domain::ids::KeyId;
 use crate::domain::money::NanoUsd;
@@ -69,10 +70,13 @@ pub(super) fn plan(run: &Run, course: &Course<'_>, input: u64, cap: u64) -> Resu
     let now = &*run.now;
     let choices = u64::from(run.call.decoded.n.max(1));
     let mut steps = Vec::with_capacity(course.targets.len());
-    let mut unpriced = None;
+    let (mut unable, mut unpriced) = (None, None);
     let mut cheapest_over_cap: Option<NanoUsd> = None;
     for target in course.targets {
-        let Some(adapter) = providers::adapter(target.provider.kind) else { continue };
+        let Some(adapter) = adapter(target, run.call.dialect.wire()) else {
+            unable = unable.or(Some(target));
+            continue;
+        };
         let Some(price) = price(now, target, input) else {
             unpriced = unpriced.or(Some(target));
             continue;
@@ -86,7 +90,8 @@ pub(super) fn plan(run: &Run, course: &Course<'_>, input: u64, cap: u64) -> Resu
                 let room = limit_pico.saturating_sub(price.worst(input, 0));
                 max_tokens = room.checked_div(per_token).map_or(cap, |fit| u64::try_from(fit).unwrap_or(cap)).min(cap);
             }
-            if max_tokens == 0 || worst(max_tokens) > limit_pico {
+            let nothing_left = max_tokens == 0 && cap > 0;
+            if nothing_left || worst(max_tokens) > limit_pico {
                 let estimate = round_up(worst(cap));
                 cheapest_over_cap = Some(cheapest_over_cap.map_or(estimate, |e| e.min(estimate)));
                 continue;
@@ -96,9 +101,10 @@ pub(super) fn plan(run: &Run, course: &Course<'_>, input: u64, cap: u64) -> Resu
         steps.push(Step { target: Arc::clone(target), adapter, keys: choice(target), price, max_tokens, worst_pico });
     }
     let Some(worst) = steps.iter().map(|s| s.worst_pico).max() else {
-        return Err(match (cheapest_over_cap, course.cost_cap, unpriced) {
-            (Some(estimate), Some(cap), _) => GatewayError::CostCapExceeded { estimate, cap },
-            (_, _, Some(target)) => GatewayError::UnpricedModel { model: target.name.to_string() },
+        return Err(match (cheapest_over_cap, course.cost_cap, unpriced, unable) {
+            (Some(estimate), Some(cap), _, _) => GatewayError::CostCapExceeded { estimate, cap },
+            (_, _, Some(target), _) => GatewayError::UnpricedModel { model: target.name.to_string() },
+            (_, _, _, Some(target)) => no_embeddings(target),
             _ => GatewayError::Internal,
         });
     };
@@ -115,6 +121,18 @@ pub(super) fn plan(run: &Run, course: &Course<'_>, input: u64, cap: u64) -> Resu
         deadline: tokio::time::Instant::now() + left.max(Duration::from_millis(1)),
         attempts: attempts.max(1),
     })
+}
+
+/// Who takes a call in this wire for the target.
+fn adapter(target: &Target, wire: Wire) -> Option<&'static dyn Adapter> {
+    let adapter = providers::adapter(target.provider.kind)?;
+    adapter.speaks(wire).or(wire.is_chat().then_some(adapter))
+}
+
+/// The one kind of call that is no chat.
+fn no_embeddings(target: &Target) -> GatewayError {
+    let message = format!("The provider of {} has no embeddings; name another provider's model for them.", target.name);
+    GatewayError::invalid(message, Some("model"))
 }
 
 fn choice(target: &Target) -> Vec<KeyId> {

@@ -44,6 +44,19 @@ fn a_list_that_is_cheaper_at_night_is_priced_by_day() {
 }
 
 #[test]
+fn embeddings_are_priced_by_their_input() {
+    for (catalogue, model, input) in [
+        ("openai", "text-embedding-3-small", "0.02"),
+        ("openai", "text-embedding-3-large", "0.13"),
+        ("mistral", "mistral-embed", "0.1"),
+        ("google", "gemini-embedding-001", "0.15"),
+    ] {
+        let rates: Vec<_> = steps(catalogue, model).iter().map(|(_, price)| price.input).collect();
+        assert_eq!(rates, [price([input, "0", "0", "0", "0"]).input], "{model}");
+    }
+}
+
+#[test]
 fn what_has_no_token_price_is_not_free_but_unpriced() {
     for model in ["no-such-model", "tts-1", "whisper-1"] {
         assert_eq!(steps("openai", model), [], "{model}");

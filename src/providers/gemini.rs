@@ -3,6 +3,7 @@
 mod contents;
 mod decode;
 mod details;
+mod embeddings;
 mod encode;
 mod failure;
 mod partial;
@@ -35,6 +36,13 @@ impl Adapter for Gemini {
         Wire::Gemini
     }
 
+    fn speaks(&self, wire: Wire) -> Option<&'static dyn Adapter> {
+        match wire {
+            Wire::OpenAiEmbeddings => Some(&embeddings::EMBEDDINGS),
+            _ => None,
+        }
+    }
+
     fn default_base_url(&self) -> Option<&'static str> {
         Some("https://generativelanguage.googleapis.com/v1beta")
     }
@@ -50,12 +58,8 @@ impl Adapter for Gemini {
 
     /// The model may come from a caller, and here it is a part of the URL.
     fn path(&self, model: &str, stream: bool) -> String {
-        let (folder, model) = match model.split_once('/') {
-            Some((folder @ ("models" | "tunedModels"), model)) => (folder, model),
-            _ => ("models", model),
-        };
         let method = if stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
-        format!("/{folder}/{}:{method}", escaped(model))
+        format!("{}:{method}", place(model))
     }
 
     /// No client speaks this format, and the model is not even in the body.
@@ -90,6 +94,15 @@ impl Adapter for Gemini {
     ) -> FailureParts {
         failure::failure(status, headers, body, now)
     }
+}
+
+/// `/models/NAME`, whatever the model is called.
+fn place(model: &str) -> String {
+    let (folder, model) = match model.split_once('/') {
+        Some((folder @ ("models" | "tunedModels"), model)) => (folder, model),
+        _ => ("models", model),
+    };
+    format!("/{folder}/{}", escaped(model))
 }
 
 fn escaped(model: &str) -> String {

@@ -1,5 +1,6 @@
 //! Mistral upstream: OpenAI's chat completions with other words, of which an unknown one is a 422.
 
+mod embeddings;
 mod encode;
 mod ids;
 
@@ -23,6 +24,13 @@ impl Adapter for Mistral {
 
     fn wire(&self) -> Wire {
         Wire::Mistral
+    }
+
+    fn speaks(&self, wire: Wire) -> Option<&'static dyn Adapter> {
+        match wire {
+            Wire::OpenAiEmbeddings => Some(&embeddings::EMBEDDINGS),
+            _ => None,
+        }
     }
 
     fn default_base_url(&self) -> Option<&'static str> {

@@ -2,6 +2,7 @@
 
 mod decode;
 mod details;
+mod embeddings;
 mod encode;
 mod stream;
 mod usage;
@@ -32,6 +33,13 @@ impl Adapter for OpenAi {
 
     fn wire(&self) -> Wire {
         Wire::OpenAiChat
+    }
+
+    fn speaks(&self, wire: Wire) -> Option<&'static dyn Adapter> {
+        match wire {
+            Wire::OpenAiEmbeddings => Some(&embeddings::EMBEDDINGS),
+            _ => None,
+        }
     }
 
     fn default_base_url(&self) -> Option<&'static str> {

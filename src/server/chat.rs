@@ -1,10 +1,10 @@
-//! Chat routes: read, identify, decode, hand over, copy back.
+//! Routes of model calls: read, identify, decode, hand over, copy back.
 
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use crate::dialects::{ANTHROPIC_MESSAGES, Dialect, OPENAI_CHAT, UI_MESSAGES};
+use crate::dialects::{ANTHROPIC_MESSAGES, Dialect, OPENAI_CHAT, OPENAI_EMBEDDINGS, UI_MESSAGES};
 use crate::domain::error::GatewayError;
 use crate::domain::ids::RunId;
 use crate::pipeline::{Call, RunHandle};
@@ -21,6 +21,10 @@ pub(super) async fn messages(request: HttpRequest, payload: web::Payload, door: 
 
 pub(super) async fn ui_messages(request: HttpRequest, payload: web::Payload, door: web::Data<Door>) -> HttpResponse {
     chat(UI_MESSAGES, &request, payload, &door).await
+}
+
+pub(super) async fn embeddings(request: HttpRequest, payload: web::Payload, door: web::Data<Door>) -> HttpResponse {
+    chat(OPENAI_EMBEDDINGS, &request, payload, &door).await
 }
 
 async fn chat(

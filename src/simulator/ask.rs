@@ -1,11 +1,15 @@
 //! The body of a call, as far as an answer depends on it.
 
+mod task;
+
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
+
+pub(super) use task::{FLAGGED_WORD, Task};
 
 #[derive(Deserialize)]
 pub(super) struct Ask<'a> {
@@ -20,6 +24,12 @@ pub(super) struct Ask<'a> {
     messages: Words,
     system: Option<Words>,
     tools: Option<Words>,
+    #[serde(skip, default = "chat")]
+    pub(super) task: Task,
+}
+
+fn chat() -> Task {
+    Task::Chat
 }
 
 #[derive(Deserialize)]
@@ -72,6 +82,7 @@ impl<'a> Ask<'a> {
             messages: ask.contents,
             system: ask.system_instruction,
             tools: ask.tools,
+            task: Task::Chat,
         })
     }
 

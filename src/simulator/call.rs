@@ -109,6 +109,7 @@ impl Exchange<'_> {
             include_usage: ask.include_usage(),
             framing: self.step.framing.clone(),
             answer,
+            task: &ask.task,
             usage,
         }
     }

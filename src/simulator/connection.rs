@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use super::book::Book;
 use super::call::{self, Connection};
 use super::control;
-use super::format::{Anthropic, Gemini, OpenAi};
+use super::format::{Anthropic, Embeddings, Format, Gemini, GeminiEmbeddings, Moderations, OpenAi};
 use super::peer::{Gone, Peer};
 use super::reply::Reply;
 use super::request::{self, ReadError, Request};
@@ -39,14 +39,18 @@ async fn talk(peer: &mut Peer, book: &Book) -> Result<(), Gone> {
 /// Providers put their paths under different prefixes, so only the end of a path counts.
 async fn route(peer: &mut Peer, book: &Book, request: &Request) -> Result<Connection, Gone> {
     let path = request.head.path.as_str();
-    if request.head.method == "POST" && path.ends_with("/chat/completions") {
-        return call::serve(peer, book, &OpenAi, request).await;
-    }
-    if request.head.method == "POST" && path.ends_with("/messages") {
-        return call::serve(peer, book, &Anthropic, request).await;
-    }
-    if request.head.method == "POST" && Gemini::is_path(path) {
-        return call::serve(peer, book, &Gemini, request).await;
+    let format: Option<&'static dyn Format> = match path {
+        _ if request.head.method != "POST" => None,
+        _ if path.ends_with("/chat/completions") => Some(&OpenAi),
+        _ if path.ends_with("/messages") => Some(&Anthropic),
+        _ if path.ends_with("/embeddings") => Some(&Embeddings),
+        _ if path.ends_with("/moderations") => Some(&Moderations),
+        _ if Gemini::is_path(path) => Some(&Gemini),
+        _ if GeminiEmbeddings::is_path(path) => Some(&GeminiEmbeddings),
+        _ => None,
+    };
+    if let Some(format) = format {
+        return call::serve(peer, book, format, request).await;
     }
     peer.write(&control::answer(book, request)).await?;
     Ok(Connection::Usable)

@@ -5,17 +5,19 @@
 mod anthropic;
 mod gemini;
 mod openai;
+mod tasks;
 
 use serde_json::Value;
 
 use super::answer::{Answer, Piece, Usage};
-use super::ask::Ask;
+use super::ask::{Ask, Task};
 use super::request::Request;
 use super::script::{ErrorWords, Framing, InBandError, RetryAfter};
 
 pub(super) use anthropic::Anthropic;
 pub(super) use gemini::Gemini;
 pub(super) use openai::OpenAi;
+pub(super) use tasks::{Embeddings, GeminiEmbeddings, Moderations};
 
 /// One call as a format renders it.
 pub(super) struct Call<'a> {
@@ -27,6 +29,7 @@ pub(super) struct Call<'a> {
     pub(super) include_usage: bool,
     pub(super) framing: Framing,
     pub(super) answer: Answer,
+    pub(super) task: &'a Task,
     pub(super) usage: Option<Usage>,
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::{Arc, LazyLock};
 
+use super::ask::FLAGGED_WORD;
 use super::script::{self, Step};
 
 /// Name, and its one step as a script would write it.
@@ -83,7 +84,9 @@ pub(super) fn help() -> String {
     let mut help = String::from(
         "A model provider to test against. It speaks OpenAI chat completions (POST /v1/chat/completions), Anthropic\n\
          messages (POST /v1/messages), Gemini (POST /v1beta/models/MODEL:generateContent, :streamGenerateContent) and GET\n\
-         /v1/models, plain and streamed. Any key will do. One word is one token.\n\n\
+         /v1/models, plain and streamed. Any key will do. One word is one token.\n\
+         Beside chats it answers embeddings (POST /v1/embeddings, /v1beta/models/MODEL:batchEmbedContents), the same vector\n\
+         for the same text, and moderations (POST /v1/moderations).\n\n\
          Every model name answers with a greeting, except those with a script and these, shown with theirs:\n\n",
     );
     for (name, step) in PRESETS {
@@ -91,6 +94,8 @@ pub(super) fn help() -> String {
         let _ = writeln!(help, "  {name:<19} {step}");
     }
     help.push_str(FIELDS);
+    // Writing to a String can't fail.
+    let _ = writeln!(help, "\nA moderation flags texts, and URLs of images, with `{FLAGGED_WORD}` in them.");
     help.push_str(
         "\nA script is a list of steps: call n uses step n, the last one repeats. In a file (`headgate mock --script FILE`)\n\
          every model name has its list. Over HTTP, in YAML or JSON:\n\n  \

@@ -1,4 +1,4 @@
-"""The openai package for Python, sync and async, on /v1/chat/completions and /v1/models."""
+"""The openai package for Python, sync and async, on /v1/chat/completions, /v1/embeddings and /v1/models."""
 
 import asyncio
 import json
@@ -172,6 +172,27 @@ def _():
 def _():
     ask("passed", max_completion_tokens=64, seed=7, stop=["ZZZ"], user="u1", metadata={"k": "v"}, store=False,
         reasoning_effort="low", response_format={"type": "text"}, extra_body={"x_unknown": {"a": 1}})
+
+
+for alias in ("vectors", "google-vectors"):
+
+    @check(f"{alias}: embeddings, which the SDK asks for in base64, are the numbers that were asked for plainly")
+    def _():
+        inputs = ["say hello", "say goodbye"]
+        packed = client.embeddings.create(model=alias, input=inputs, dimensions=16)
+        plain = client.embeddings.create(model=alias, input=inputs, dimensions=16, encoding_format="float")
+        equal([item.index for item in packed.data], [0, 1])
+        equal([len(item.embedding) for item in packed.data], [16, 16])
+        equal([item.embedding for item in packed.data], [item.embedding for item in plain.data])
+        true(packed.data[0].embedding != packed.data[1].embedding, "two texts have the same vector")
+        true(packed.usage.prompt_tokens > 0, "no usage")
+        equal(packed.usage.total_tokens, packed.usage.prompt_tokens)
+
+
+@check("a tier has no embeddings, and the error says what has")
+def _():
+    error = raised(openai.BadRequestError, lambda: client.embeddings.create(model="passed", input="say hello"))
+    true("provider/model" in str(error), str(error))
 
 
 @check("the list of models names tiers, and auto")

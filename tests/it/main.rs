@@ -16,6 +16,7 @@ mod cli;
 mod config_errors;
 mod crash;
 mod decode;
+mod embeddings;
 mod fallback;
 mod faults;
 mod floors;
