@@ -30,6 +30,7 @@ mod providers;
 mod receipts;
 mod reload;
 mod resting;
+mod safety;
 mod streaming;
 mod support;
 mod ui_chat;

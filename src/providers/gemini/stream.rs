@@ -61,6 +61,8 @@ impl Decoder {
             out.push(ChatEvent::Error(InBandError {
                 message,
                 code: Some(reason.to_owned()),
+                // Reasons are added and some say nothing ("OTHER"); a blocked prompt is a blocked prompt.
+                error_type: Some("content_policy_violation".to_owned()),
                 ..InBandError::default()
             }));
             return Ok(());
