@@ -32,8 +32,8 @@ mod yaml;
 pub use accounts::ApiKey;
 pub use parse::{load, parse};
 pub use parsed::{
-    Aim, Breaker, Config, Durability, Key, Keys, KnownKind, OverCap, PolicyPaths, Provider, RequestCaps, Retry, Server,
-    SqliteSync, StoreAt, Target, Tier, TierId, Timeouts, UserFrom,
+    Aim, Breaker, Config, Durability, Key, Keys, KnownKind, Moderation, OnError, OverCap, PolicyPaths, Provider,
+    RequestCaps, Retry, Server, SqliteSync, StoreAt, Target, Tier, TierId, Timeouts, UserFrom,
 };
 pub use problem::{Problem, Problems};
 pub use secret::Secret;

@@ -13,6 +13,7 @@ mod headers;
 mod journaled;
 mod judge;
 mod live;
+mod moderate;
 mod money;
 mod plain;
 mod reading;
@@ -154,10 +155,11 @@ impl Hall {
         self.metrics.runs_open.dec();
     }
 
-    /// admit -> route -> reserve -> attempt. What follows, on every path, is `settle`.
+    /// admit -> route -> reserve -> moderate -> attempt. What follows, on every path, is `settle`.
     async fn story(&self, run: &mut Run, client: &mut Client) -> Result<Delivered, End> {
         let plan = self.admit(run)?;
         self.reserve(run, &plan).await?;
+        self.moderate(run, &plan, client).await?;
         self.attempt(run, &plan, client).await
     }
 }

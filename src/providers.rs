@@ -7,6 +7,7 @@ mod errors;
 mod extras;
 mod gemini;
 mod mistral;
+mod moderation;
 mod openai;
 mod pass;
 mod retry_after;
@@ -22,6 +23,8 @@ use crate::domain::chat::{ChatEvent, ChatReply, ChatRequest, Finish, InBandError
 use crate::domain::error::GatewayError;
 use crate::domain::sse::SseFrame;
 use crate::domain::usage::Usage;
+
+pub use moderation::{Moderator, Said};
 
 /// Every provider kind `config.yaml` may name. A new one is a file, its `mod` line and a row here.
 pub const ADAPTERS: &[&dyn Adapter] = &[&openai::OpenAi, &anthropic::Anthropic, &gemini::Gemini, &mistral::Mistral];
@@ -40,6 +43,11 @@ pub trait Adapter: Sync {
     /// The adapter of the same account that takes calls in this other wire as they are. None = this one translates
     /// them, or, where the wire is no chat, the account has nothing of the kind.
     fn speaks(&self, _wire: Wire) -> Option<&'static dyn Adapter> {
+        None
+    }
+
+    /// The judge of texts at the same account, where the provider has one.
+    fn moderator(&self) -> Option<&'static dyn Moderator> {
         None
     }
 

@@ -14,7 +14,7 @@ use prometheus_client::registry::Registry;
 use serde::Serialize;
 
 use crate::domain::ids::RunId;
-use crate::domain::record::RunRecord;
+use crate::domain::record::{ModerationRecord, RunRecord};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RunLabels {
@@ -49,6 +49,12 @@ pub struct ResultLabel {
     pub result: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ModerationLabels {
+    pub target: String,
+    pub judgement: &'static str,
+}
+
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// Every metric of one gateway process.
@@ -64,6 +70,7 @@ pub struct Metrics {
     pub policy_failures: Family<HookLabel, Gauge<u64, AtomicU64>>,
     pub reloads: Family<ResultLabel, Counter>,
     pub runs: Family<RunLabels, Counter>,
+    pub moderations: Family<ModerationLabels, Counter>,
     pub settlements_waiting: Gauge,
     token_usage: Histograms<TokenLabels>,
     operation_duration: Histograms<ModelLabel>,
@@ -109,6 +116,11 @@ impl Default for Metrics {
             ),
             reloads: register!("headgate_reloads", "Reloads of config and policies, by result", Family::default()),
             runs: register!("headgate_runs", "Finished runs", Family::default()),
+            moderations: register!(
+                "headgate_moderations",
+                "Judgements before a model was called, by how they ended",
+                Family::default()
+            ),
             settlements_waiting: register!(
                 "headgate_settlements_waiting",
                 "Settlements that the store has not taken yet",
@@ -189,6 +201,8 @@ struct LogLine<'a> {
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moderation: Option<&'a ModerationRecord>,
     attempts: Vec<LogAttempt<'a>>,
     input_tokens: u64,
     output_tokens: u64,
@@ -211,6 +225,7 @@ pub fn log_line(run: &RunRecord) -> String {
         status: run.status,
         outcome: run.outcome.as_str(),
         code: run.error_code.as_deref(),
+        moderation: run.moderation.as_ref(),
         attempts: run
             .attempts
             .iter()

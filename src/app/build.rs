@@ -24,6 +24,7 @@ fn known_kinds() -> Vec<KnownKind> {
             name: adapter.kind(),
             default_base_url: adapter.default_base_url(),
             catalogue: adapter.catalogue(),
+            moderates: adapter.moderator().is_some(),
         })
         .collect()
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::parsed::{
-    Aim, Config, Durability, Key, OverCap, Provider, Server, SqliteSync, StoreAt, Tier, Timeouts, UserFrom,
+    Aim, Config, Durability, Key, Moderation, OnError, OverCap, Provider, Server, SqliteSync, StoreAt, Tier, Timeouts,
+    UserFrom,
 };
 use super::secret::Secret;
 use super::units::{print_duration, print_size};
@@ -121,6 +122,16 @@ fn tier(tier: &Tier) -> Value {
         "fallback": names.collect::<Vec<_>>(),
         "max_tokens": tier.max_tokens,
         "cost_cap_usd": tier.cost_cap.map(|usd| usd.to_string()),
+        "moderation": tier.moderation.as_ref().map(moderation),
+    })
+}
+
+fn moderation(moderation: &Moderation) -> Value {
+    json!({
+        "provider": moderation.target.provider.name,
+        "model": moderation.target.model,
+        "on_error": match moderation.on_error { OnError::Deny => "deny", OnError::Allow => "allow" },
+        "timeout": print_duration(moderation.timeout),
     })
 }
 

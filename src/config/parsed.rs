@@ -224,6 +224,8 @@ pub struct Provider {
     pub max_tokens_field: Option<String>,
     /// The kind's id in the bundled price list.
     pub catalogue: Option<&'static str>,
+    /// The kind has a judge of texts.
+    pub moderates: bool,
 }
 
 /// A tier that exists in this generation's config: a misspelt name fails at load or at the door, never inside a run.
@@ -240,6 +242,25 @@ pub struct Tier {
     pub max_tokens: u64,
     /// Replaces `request.cost_cap_usd` for this tier.
     pub cost_cap: Option<NanoUsd>,
+    /// None = nobody judges what callers say.
+    pub moderation: Option<Moderation>,
+}
+
+/// Who judges what a caller says before a model of the tier hears it.
+#[derive(Clone, Debug)]
+pub struct Moderation {
+    /// A provider that has a judge, and the judge's model.
+    pub target: Arc<Target>,
+    pub on_error: OnError,
+    /// The judge's time for one run, within the run's.
+    pub timeout: Duration,
+}
+
+/// What becomes of a call that nobody could judge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnError {
+    Deny,
+    Allow,
 }
 
 /// One provider and one model.
@@ -338,4 +359,6 @@ pub struct KnownKind {
     pub default_base_url: Option<&'static str>,
     /// Provider id in the bundled price list.
     pub catalogue: Option<&'static str>,
+    /// It has a judge of texts.
+    pub moderates: bool,
 }

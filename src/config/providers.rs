@@ -47,6 +47,7 @@ fn provider(name: &str, field: &Field<'_>, around: &Surroundings<'_>, kinds: &[K
         api_version: section.get("api_version").and_then(|field| api_version(&field)),
         max_tokens_field: section.get("max_tokens_field").and_then(|field| request_field(&field)),
         catalogue: kind.and_then(|kind| kind.catalogue),
+        moderates: kind.is_none_or(|kind| kind.moderates),
     }
 }
 

@@ -10,8 +10,13 @@ use std::path::Path;
 use super::{Config, KnownKind, Problems, parse};
 
 const KINDS: &[KnownKind] = &[
-    KnownKind { name: "alpha", default_base_url: Some("https://api.alpha.example/v1/"), catalogue: Some("alpha") },
-    KnownKind { name: "beta", default_base_url: None, catalogue: None },
+    KnownKind {
+        name: "alpha",
+        default_base_url: Some("https://api.alpha.example/v1/"),
+        catalogue: Some("alpha"),
+        moderates: true,
+    },
+    KnownKind { name: "beta", default_base_url: None, catalogue: None, moderates: false },
 ];
 
 /// The shortest config that is complete.

@@ -2,12 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::parsed::{Aim, Provider, Target, Tier, TierId};
+use super::parsed::{Aim, Moderation, OnError, Provider, Target, Tier, TierId};
 use super::read::{Field, Section, hint, short};
 
 /// What a request asks for to let the `tiers` policy choose; no tier or alias may take the name.
 const AUTO: &str = "auto";
+const ON_ERROR: &[(&str, OnError)] = &[("deny", OnError::Deny), ("allow", OnError::Allow)];
+/// A caller waits for it before anything else happens.
+const LONGEST_MODERATION: Duration = Duration::from_secs(60);
 /// No model answers with more.
 pub(super) const MOST_TOKENS: u64 = 10_000_000;
 
@@ -35,7 +39,7 @@ fn tier(id: TierId, name: &str, field: &Field<'_>, providers: &[Arc<Provider>], 
     } else if name.is_empty() || name.contains(|c: char| c == '/' || c.is_whitespace() || c.is_control()) {
         field.key_problem("a tier's name has no spaces and no `/`; rename it");
     }
-    let section = field.section(&["primary", "fallback", "max_tokens", "cost_cap_usd"]);
+    let section = field.section(&["primary", "fallback", "max_tokens", "cost_cap_usd", "moderation"]);
     let mut targets: Vec<Arc<Target>> = Vec::new();
     let primary = section.require("primary", "write the target that answers first: provider/model");
     let fallbacks = section.get("fallback").map(|field| field.one_or_list()).unwrap_or_default();
@@ -53,7 +57,23 @@ fn tier(id: TierId, name: &str, field: &Field<'_>, providers: &[Arc<Provider>], 
         targets,
         max_tokens: section.get("max_tokens").and_then(|f| f.integer(1, MOST_TOKENS)).unwrap_or(default_max_tokens),
         cost_cap: section.get("cost_cap_usd").and_then(|field| field.usd()),
+        moderation: section.get("moderation").and_then(|field| moderation(&field, providers)),
     }
+}
+
+fn moderation(field: &Field<'_>, providers: &[Arc<Provider>]) -> Option<Moderation> {
+    let section = field.section(&["provider", "model", "on_error", "timeout"]);
+    let provider = section.require("provider", "name the account whose judge is asked");
+    let model = section.require("model", "write the judge's, such as omni-moderation-latest");
+    let on_error = section.get("on_error").and_then(|field| field.one_of(ON_ERROR)).unwrap_or(OnError::Deny);
+    let timeout = section.duration_or("timeout", LONGEST_MODERATION, Duration::from_secs(2));
+    let (provider, model) = (provider?, model?.text()?);
+    let account = known_provider(&provider, provider.text()?, providers)?;
+    if !account.moderates {
+        provider.problem(format!("providers of kind {} have no moderation; name another one", account.kind));
+        return None;
+    }
+    Some(Moderation { target: Arc::new(Target::new(account, model)), on_error, timeout })
 }
 
 fn target(field: &Field<'_>, providers: &[Arc<Provider>]) -> Option<Target> {

@@ -144,6 +144,19 @@ pub(super) fn facts(error: &GatewayError) -> ErrorFacts {
             let message = "The gateway process that worked on this answer is gone, and with it the rest; ask again.";
             row(502, Class::Unavailable, "run_lost", message.into(), Retry::Free)
         }
+        GatewayError::Flagged { categories } => {
+            let message = format!(
+                "Blocked by the moderation of this tier ({}). Change the prompt and try again.",
+                echo(&categories.join(", "))
+            );
+            row(400, Class::InvalidRequest, "content_policy_violation", message, Retry::Never)
+        }
+        GatewayError::ModerationUnavailable => {
+            let message = "The moderation of this tier does not answer, and nothing is admitted without it; try again in \
+                           a few seconds.";
+            let wait = Retry::After(Duration::from_secs(2));
+            row(503, Class::Unavailable, "moderation_unavailable", message.into(), wait)
+        }
         GatewayError::StoreUnavailable => {
             let message =
                 "The gateway can't reach its store and admits nothing without it; try again in a few seconds.";

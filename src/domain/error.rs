@@ -74,6 +74,12 @@ pub enum GatewayError {
     IdempotencyKeyReused,
     /// The process that ran this run died in the middle of it.
     RunLost,
+    /// The tier's moderation found something; a model never saw it.
+    Flagged {
+        categories: Vec<String>,
+    },
+    /// The tier's moderation could not judge, and the tier admits nothing without.
+    ModerationUnavailable,
     StoreUnavailable,
     /// The gateway is going down; another replica will answer.
     ShuttingDown,

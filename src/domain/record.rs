@@ -59,6 +59,50 @@ pub struct AttemptRecord {
     pub estimated: bool,
 }
 
+/// How the judgement before the first attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Judgement {
+    Passed,
+    Flagged,
+    /// Nobody judged; what that means is the tier's to say.
+    Failed,
+    ClientGone,
+}
+
+impl Judgement {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Judgement::Passed => "passed",
+            Judgement::Flagged => "flagged",
+            Judgement::Failed => "failed",
+            Judgement::ClientGone => "client_gone",
+        }
+    }
+
+    /// The judge worked, and no model had to. Such a run costs nothing, but it was one: a flood of them would have the
+    /// judge for free if they did not count as requests.
+    pub fn ended_the_run(self) -> bool {
+        matches!(self, Judgement::Flagged | Judgement::ClientGone)
+    }
+}
+
+/// One judgement.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModerationRecord {
+    /// `provider/model` of the judge.
+    pub target: String,
+    pub judgement: Judgement,
+    /// What was flagged, in the provider's words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub categories: Vec<String>,
+    /// Why nobody judged, in a word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Milliseconds that it took.
+    pub ms: u64,
+}
+
 /// The whole run. Holds no prompt and no answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {
@@ -83,6 +127,8 @@ pub struct RunRecord {
     /// Error code the client got, when it got one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_code: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moderation: Option<ModerationRecord>,
     pub attempts: Vec<AttemptRecord>,
     pub limits: Vec<LimitView>,
     pub estimate: NanoUsd,

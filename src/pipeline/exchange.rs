@@ -67,7 +67,7 @@ pub(super) fn outbound(run: &mut Run, step: &Step, key: Option<&ApiKey>) -> Resu
         let switches = call.forwarded.iter().map(|(name, _)| (*name).to_owned());
         (encoded.body, encoded.dropped.into_iter().chain(switches).collect())
     };
-    let url = address(step, decoded.stream);
+    let url = address(step, &step.adapter.path(&step.target.model, decoded.stream));
     let out = Outbound { url, headers, request_id: call.request_id.clone(), body, stream: decoded.stream };
     for name in dropped {
         if !run.dropped.contains(&name) {
@@ -99,10 +99,11 @@ fn cap_field(step: &Step) -> &str {
     provider.max_tokens_field.as_deref().unwrap_or(usual)
 }
 
-fn address(step: &Step, stream: bool) -> String {
+/// Where `path` of the step's account is.
+pub(super) fn address(step: &Step, path: &str) -> String {
     let provider = &step.target.provider;
     let mut url = provider.base_url.clone();
-    url.push_str(&step.adapter.path(&step.target.model, stream));
+    url.push_str(path);
     if let Some(version) = &provider.api_version {
         url.push(if url.contains('?') { '&' } else { '?' });
         url.push_str("api-version=");
@@ -112,7 +113,7 @@ fn address(step: &Step, stream: bool) -> String {
 }
 
 /// The adapter's headers, the key where config wants it.
-fn credentials(step: &Step, key: Option<&ApiKey>) -> Vec<(&'static str, String)> {
+pub(super) fn credentials(step: &Step, key: Option<&ApiKey>) -> Vec<(&'static str, String)> {
     let key = key.map(|key| key.secret.expose());
     match (step.target.provider.key_header, key) {
         (Some(header), Some(key)) => step.adapter.headers(None).into_iter().chain([(header, key.to_owned())]).collect(),

@@ -28,6 +28,14 @@ pub(super) struct Step {
     pub worst_pico: u128,
 }
 
+impl Step {
+    /// A call that nobody is billed for.
+    pub(super) fn unpriced(target: &Arc<Target>, adapter: &'static dyn Adapter) -> Self {
+        let (price, keys) = (Price::default(), choice(target));
+        Step { target: Arc::clone(target), adapter, keys, price, max_tokens: 0, worst_pico: 0 }
+    }
+}
+
 pub(super) struct Plan {
     /// Never empty.
     pub steps: Vec<Step>,

@@ -10,7 +10,7 @@ use crate::domain::error::GatewayError;
 use crate::domain::ids::RunId;
 use crate::domain::limit::LimitView;
 use crate::domain::money::NanoUsd;
-use crate::domain::record::AttemptRecord;
+use crate::domain::record::{AttemptRecord, ModerationRecord};
 use crate::domain::usage::round_up;
 
 use super::snapshot::Snapshot;
@@ -76,6 +76,8 @@ pub(super) struct Run {
     pub hold: NanoUsd,
     pub held: bool,
     pub limits: Vec<LimitView>,
+    /// None where the tier has no moderation.
+    pub moderation: Option<ModerationRecord>,
     pub attempts: Vec<AttemptRecord>,
     /// Output cap of the answering target, when it is lower than what the client asked for.
     pub clamped_to: Option<u64>,
@@ -98,6 +100,7 @@ impl Run {
             hold: NanoUsd::ZERO,
             held: false,
             limits: Vec::new(),
+            moderation: None,
             attempts: Vec::new(),
             clamped_to: None,
             first_content: None,

@@ -20,7 +20,8 @@ impl Hall {
     pub(super) async fn settle(&self, run: Run, end: Result<Delivered, End>, mut client: Client) {
         let price = run.price_with(0);
         if run.held {
-            if run.attempts.iter().all(|a| a.error.as_deref() == Some("connect")) {
+            let unsent = run.attempts.iter().all(|a| a.error.as_deref() == Some("connect"));
+            if unsent && !run.moderation.as_ref().is_some_and(|m| m.judgement.ended_the_run()) {
                 self.money.void(run.call.run).await;
             } else {
                 self.money.settle(run.call.run, price).await;
@@ -67,6 +68,7 @@ impl Hall {
             error_code,
             usage: run.attempts.iter().fold(Usage::default(), |sum, a| sum.plus(&a.usage)),
             counted: run.attempts.iter().any(|a| a.estimated),
+            moderation: run.moderation,
             attempts: run.attempts,
             limits: run.limits,
             estimate: run.estimate,

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
+use super::moderation::{Moderations, Moderator};
 use super::openai::OpenAi;
 use super::{Adapter, Ask, DecodeError, Encoded, FailureParts, Inspected, Passed, StreamDecoder, errors, retry_after};
 use crate::domain::chat::{ChatReply, ChatRequest, Wire};
@@ -31,6 +32,10 @@ impl Adapter for Mistral {
             Wire::OpenAiEmbeddings => Some(&embeddings::EMBEDDINGS),
             _ => None,
         }
+    }
+
+    fn moderator(&self) -> Option<&'static dyn Moderator> {
+        Some(&Moderations { takes_images: false })
     }
 
     fn default_base_url(&self) -> Option<&'static str> {

@@ -14,6 +14,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::moderation::{Moderations, Moderator};
 use super::pass::Splice;
 use super::{Adapter, Ask, DecodeError, Encoded, FailureParts, Inspected, Passed, StreamDecoder, errors, retry_after};
 use crate::domain::chat::{ChatReply, ChatRequest, Wire};
@@ -40,6 +41,10 @@ impl Adapter for OpenAi {
             Wire::OpenAiEmbeddings => Some(&embeddings::EMBEDDINGS),
             _ => None,
         }
+    }
+
+    fn moderator(&self) -> Option<&'static dyn Moderator> {
+        Some(&Moderations { takes_images: true })
     }
 
     fn default_base_url(&self) -> Option<&'static str> {

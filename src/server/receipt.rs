@@ -7,7 +7,7 @@ use crate::dialects::OPENAI_CHAT;
 use crate::domain::error::GatewayError;
 use crate::domain::ids::RunId;
 use crate::domain::limit::{LimitView, Scope};
-use crate::domain::record::{AttemptRecord, Outcome, RunRecord};
+use crate::domain::record::{AttemptRecord, ModerationRecord, Outcome, RunRecord};
 use crate::domain::usage::Usage;
 
 use super::{Door, caller, guard, reply};
@@ -26,6 +26,8 @@ struct Receipt<'a> {
     price_nano: u64,
     price_book: &'a str,
     limits: Vec<LimitRow<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moderation: Option<&'a ModerationRecord>,
     attempts: &'a [AttemptRecord],
     usage: Usage,
     /// Part of the usage is our own count.
@@ -83,6 +85,7 @@ fn receipt(record: &RunRecord) -> Receipt<'_> {
         price_nano: record.price.get(),
         price_book: &record.price_book,
         limits: record.limits.iter().map(row).collect(),
+        moderation: record.moderation.as_ref(),
         attempts: &record.attempts,
         usage: record.usage,
         counted: record.counted,

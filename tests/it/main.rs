@@ -24,6 +24,7 @@ mod hangup;
 mod idempotency;
 mod ledger;
 mod messages;
+mod moderation;
 mod policies;
 mod process;
 mod providers;

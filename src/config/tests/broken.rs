@@ -52,6 +52,32 @@ fn several_keys_are_a_list_of_different_ones_that_stands_alone() {
 }
 
 #[test]
+fn a_moderation_names_a_provider_that_has_one() {
+    let with = |moderation: &str| {
+        SMALL.replace("primary: one/small", &format!("primary: one/small, moderation: {moderation}"))
+    };
+    let providers =
+        |text: &str| text.replace("default_tier", "  two: { kind: beta, base_url: http://127.0.0.1:1 }\ndefault_tier");
+    for (moderation, told) in [
+        ("{ model: m }", "moderation.provider: is missing; name the account whose judge is asked"),
+        ("{ provider: one }", "moderation.model: is missing; write the judge's"),
+        ("{ provider: onne, model: m }", "moderation.provider: no provider is named \"onne\"; did you mean \"one\"?"),
+        (
+            "{ provider: two, model: m }",
+            "moderation.provider: providers of kind beta have no moderation; name another one",
+        ),
+        (
+            "{ provider: one, model: m, on_error: ignore }",
+            "moderation.on_error: \"ignore\" is unknown here; write deny or allow",
+        ),
+        ("{ provider: one, model: m, timeout: 2m }", "moderation.timeout: must be 1m at most"),
+    ] {
+        let said = complaint(&providers(&with(moderation)));
+        assert!(said.contains(told) && said.contains("1 problem"), "{moderation}: {said}");
+    }
+}
+
+#[test]
 fn a_number_without_a_unit_is_told_which_units_exist() {
     let text =
         format!("{SMALL}timeouts: {{ connect: 3, idle: 30 seconds, total: 0s }}\nserver: {{ max_body: 32MB }}\n");

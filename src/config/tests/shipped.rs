@@ -8,6 +8,7 @@ fn shipped() -> Config {
         name,
         default_base_url: Some("https://api.example"),
         catalogue: Some(name),
+        moderates: true,
     });
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.yaml");
     load(&path, &env(&[]), &kinds).unwrap_or_else(|problems| panic!("{problems}"))

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{KINDS, SMALL, env, read, read_with, sound};
-use crate::config::{Aim, OverCap, StoreAt, UserFrom, load};
+use crate::config::{Aim, OnError, OverCap, StoreAt, UserFrom, load};
 use crate::domain::limit::{Limit, Quota, Scope};
 use crate::domain::money::{NanoUsd, PicoUsdPerToken};
 
@@ -114,6 +114,20 @@ fn of_several_keys_those_whose_variable_is_not_set_are_left_out_and_warned_of() 
     assert_eq!(warnings, ["config.yaml:2:42: providers.one.api_keys[1]: the environment variable NO_SUCH is not set"]);
     let printed = format!("{config:?}{}", config.effective_yaml());
     assert!(!printed.contains("-secret") && printed.contains("api_keys:"), "{printed}");
+}
+
+#[test]
+fn a_tier_may_have_what_users_say_judged() {
+    let judged = |more: &str| {
+        let moderation = format!("primary: one/small, moderation: {{ provider: one, model: judge{more} }}");
+        let config = sound(&SMALL.replace("primary: one/small", &moderation));
+        let moderation = config.tier(config.default_tier).moderation.clone().expect("is set");
+        assert_eq!(&*moderation.target.name, "one/judge");
+        assert_eq!(sound(&config.effective_yaml()).effective_yaml(), config.effective_yaml());
+        (moderation.on_error, moderation.timeout)
+    };
+    assert_eq!(judged(""), (OnError::Deny, Duration::from_secs(2)));
+    assert_eq!(judged(", on_error: allow, timeout: 500ms"), (OnError::Allow, Duration::from_millis(500)));
 }
 
 #[test]

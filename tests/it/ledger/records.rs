@@ -35,6 +35,7 @@ fn record(key: &str) -> RunRecord {
         status: 200,
         outcome: Outcome::Ok,
         error_code: None,
+        moderation: None,
         attempts: vec![AttemptRecord { target: "openai/gpt".into(), status: Some(200), ..AttemptRecord::default() }],
         limits: Vec::new(),
         estimate: NanoUsd::new(10),
