@@ -107,7 +107,7 @@ for (const [version, { ai, Chat }] of sdks) {
       truth(!(await asked(tier))[1].body.includes('the first one'), 'the old answer was sent along');
     });
 
-    await check(`${name}, ${tier}: stop keeps what came, and ends the provider's call`, async () => {
+    await check(`${name}, ${tier}: a stopped page keeps what came, and a stopped answer ends the provider's call`, async () => {
       await script(tier, { words: 2000, gap_ms: 20 });
       const chat = page(tier);
       const sent = chat.sendMessage({ text: 'say hello' });
@@ -116,9 +116,26 @@ for (const [version, { ai, Chat }] of sdks) {
       await sent;
       equal(chat.status, 'ready');
       truth(textOf(chat.messages[1]), 'no text was kept');
+      // A page that only left might come back for its answer.
+      const headers = { authorization: `Bearer ${WEB}` };
+      truth((await fetch(`${CHAT}/${chat.id}/stop`, { method: 'POST', headers })).ok, 'the answer was not stopped');
       truth(await aborted(tier), JSON.stringify(await counts(tier)));
     });
   }
+
+  await check(`${name}: a page that comes back gets the whole answer of its chat, and nothing once that is over`, async () => {
+    await script('passed', { text: 'one two three four five six', gap_ms: 50 });
+    const left = page('passed');
+    const sent = left.sendMessage({ text: 'say hello' });
+    while (!left.messages[1] || !textOf(left.messages[1])) await new Promise((resume) => setTimeout(resume, 5));
+    await left.stop();
+    await sent;
+    const back = page('passed', { id: left.id, messages: left.messages.slice(0, 1) });
+    await back.resumeStream();
+    equal([back.status, back.messages.length, textOf(back.messages[1])], ['ready', 2, 'one two three four five six']);
+    equal((await counts('passed')).calls, 1);
+    equal(await transport({}).reconnectToStream({ chatId: left.id }), null);
+  });
 
   await check(`${name}: a page that names no tier gets the usual one`, async () => {
     await script('passed', { text: 'hello' });

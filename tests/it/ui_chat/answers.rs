@@ -137,7 +137,10 @@ async fn a_stream_that_uses_up_its_hold_ends_as_a_reached_cap_with_its_part_clos
     let line = gw.finished(1).await;
     assert_eq!(line["outcome"], "cut_at_hold");
     assert_eq!(types(&chunks[chunks.len() - 3..]), ["text-end", "finish-step", "finish"]);
-    assert_eq!(chunks[chunks.len() - 1]["finishReason"], "length");
+    let finish = &chunks[chunks.len() - 1];
+    assert_eq!(finish["finishReason"], "length");
+    let told: f64 = finish["messageMetadata"]["costUsd"].as_str().expect("a price").parse().expect("a number");
+    assert_eq!(Some((told * 1e9).round()), line["cost_nano"].as_f64());
 }
 
 #[tokio::test]

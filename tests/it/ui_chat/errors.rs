@@ -104,13 +104,12 @@ async fn a_stream_that_breaks_after_content_has_an_error_chunk_and_ends_abnormal
 }
 
 #[tokio::test]
-async fn a_caller_without_a_chat_that_leaves_ends_the_providers_call_and_pays_what_was_delivered() {
+async fn a_page_that_leaves_a_chat_without_an_id_ends_the_providers_call_and_pays_what_was_delivered() {
     let gw = gateway().await;
-    // A chat could be resumed; without its id nobody can come back.
-    let mut body = page("gpt");
-    body.as_object_mut().expect("an object").remove("id");
     gw.mock
         .script("first", vec![Step { gap_ms: 5, words: Some(100_000), ignore_max_tokens: true, ..Step::text("on") }]);
+    let mut body = page("gpt");
+    body.as_object_mut().expect("an object").remove("id");
     let mut wire = Wire::connect(gw.gateway.client).await;
     wire.ask(CHAT, &body.to_string(), &[]).await;
     assert_eq!(wire.head().await.status, 200);
