@@ -4,6 +4,7 @@
 
 mod arguments;
 mod calls;
+mod chunks;
 mod data_stream;
 mod decode;
 mod form;
@@ -82,7 +83,7 @@ impl Dialect for UiMessages {
 
     fn in_band_error(&self, error: &GatewayError, _request_id: &str) -> Bytes {
         let mut out = BytesMut::with_capacity(256);
-        stream::write_error(&errors::sentence(error), &mut out);
+        chunks::write_error(&errors::sentence(error), &mut out);
         out.freeze()
     }
 
