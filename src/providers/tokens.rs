@@ -1,6 +1,9 @@
 //! Token counts as providers write them.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// More tokens than any call can have; a larger number is a defect of whoever wrote it.
 const ABSURD: u64 = 1_000_000_000;
@@ -14,11 +17,27 @@ pub(super) fn count(value: &Value) -> Option<u64> {
     (number <= ABSURD).then_some(number)
 }
 
+/// An object that is only read, not passed on. A member that can't be read (a number beyond all bounds) is absent, instead
+/// of making everything around it unreadable.
+pub(super) fn readable(raw: &RawValue) -> Value {
+    serde_json::from_str(raw.get()).unwrap_or_else(|_| {
+        let members: BTreeMap<String, &RawValue> = serde_json::from_str(raw.get()).unwrap_or_default();
+        let read = |(name, raw): (String, &RawValue)| Some((name, serde_json::from_str::<Value>(raw.get()).ok()?));
+        members.into_iter().filter_map(read).collect()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn one_member_that_can_not_be_read_does_not_hide_the_others() {
+        let raw = RawValue::from_string(r#"{"a":1,"later":{"b":1e400}}"#.to_owned()).expect("JSON");
+        assert_eq!(readable(&raw), json!({"a": 1}));
+    }
 
     #[test]
     fn only_counts_that_can_be_believed_count() {

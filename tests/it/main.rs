@@ -19,6 +19,7 @@ mod decode;
 mod embeddings;
 mod fallback;
 mod faults;
+mod fidelity;
 mod floors;
 mod hangup;
 mod idempotency;

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::domain::chat::Citation;
 
@@ -28,8 +28,12 @@ impl Source {
     }
 }
 
-/// Those that can be read: an answer is worth more than its sources.
-pub(super) fn lenient<'de, D: Deserializer<'de>>(list: D) -> Result<Vec<Source>, D::Error> {
-    let Value::Array(list) = Value::deserialize(list)? else { return Ok(Vec::new()) };
-    Ok(list.into_iter().filter_map(|source| Source::deserialize(source).ok()).collect())
+/// Those of a list that can be read: an answer is worth more than its sources.
+pub(super) fn read(list: &RawValue) -> Vec<Source> {
+    let list: Vec<&RawValue> = serde_json::from_str(list.get()).unwrap_or_default();
+    list.into_iter().filter_map(one).collect()
+}
+
+pub(super) fn one(source: &RawValue) -> Option<Source> {
+    serde_json::from_str(source.get()).ok()
 }

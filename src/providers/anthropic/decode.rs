@@ -4,11 +4,12 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::citations::{self, Source};
+use super::citations;
 use super::finish;
 use super::usage::Tally;
 use super::{KIND, REDACTED};
 use crate::domain::chat::{ChatReply, Detail, Part};
+use crate::providers::tokens::readable;
 use crate::providers::{DecodeError, Inspected, errors, signatures};
 
 #[derive(Deserialize)]
@@ -18,9 +19,11 @@ struct Answer<'a> {
     #[serde(borrow)]
     content: Option<Vec<Block<'a>>>,
     stop_reason: Option<String>,
-    stop_details: Option<Value>,
+    #[serde(borrow)]
+    stop_details: Option<&'a RawValue>,
     stop_sequence: Option<String>,
-    usage: Option<Value>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -33,8 +36,8 @@ struct Block<'a> {
     id: Option<String>,
     name: Option<String>,
     data: Option<String>,
-    #[serde(default, deserialize_with = "citations::lenient")]
-    citations: Vec<Source>,
+    #[serde(borrow)]
+    citations: Option<&'a RawValue>,
     #[serde(borrow)]
     input: Option<&'a RawValue>,
 }
@@ -47,7 +50,7 @@ pub(super) fn reply(body: &[u8]) -> Result<ChatReply, DecodeError> {
     let Some(content) = answer.content else { return Err(not_an_answer(body)) };
     let (mut parts, mut details, mut characters) = (Vec::new(), Vec::new(), 0);
     for mut block in content {
-        let sources = std::mem::take(&mut block.citations);
+        let sources = block.citations.take().map(citations::read).unwrap_or_default();
         let Some(part) = part(block) else { continue };
         if let Part::Text(text) = &part {
             let passage = characters..characters + text.chars().count();
@@ -60,12 +63,12 @@ pub(super) fn reply(body: &[u8]) -> Result<ChatReply, DecodeError> {
         return Err(DecodeError::Empty);
     }
     let mut tally = Tally::default();
-    if let Some(usage) = &answer.usage {
-        tally.update(usage);
-        details.extend(service_tier(usage).map(Detail::ServiceTier));
+    if let Some(usage) = answer.usage.map(readable) {
+        tally.update(&usage);
+        details.extend(service_tier(&usage).map(Detail::ServiceTier));
     }
     details.extend(answer.stop_sequence.map(Detail::StopSequence));
-    let explanation = answer.stop_details.as_ref().and_then(explanation);
+    let explanation = answer.stop_details.map(readable).as_ref().and_then(explanation);
     let refused = answer.stop_reason.as_deref() == Some("refusal");
     Ok(ChatReply {
         id: answer.id,

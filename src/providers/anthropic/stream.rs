@@ -3,16 +3,16 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::citations::Source;
+use super::citations::{self, Source};
 use super::decode::{explanation, service_tier};
 use super::finish;
 use super::usage::Tally;
 use super::{KIND, REDACTED};
 use crate::domain::chat::{ChatEvent, Detail};
 use crate::domain::sse::SseFrame;
+use crate::providers::tokens::readable;
 use crate::providers::{DecodeError, FrameKind, StreamDecoder, errors, signatures};
 
 #[derive(Default)]
@@ -59,9 +59,11 @@ struct Delta<'a> {
     thinking: Option<String>,
     signature: Option<String>,
     partial_json: Option<String>,
-    citation: Option<Value>,
+    #[serde(borrow)]
+    citation: Option<&'a RawValue>,
     stop_reason: Option<String>,
-    stop_details: Option<Value>,
+    #[serde(borrow)]
+    stop_details: Option<&'a RawValue>,
     stop_sequence: Option<String>,
 }
 
@@ -79,10 +81,11 @@ struct Block<'a> {
 }
 
 #[derive(Deserialize)]
-struct Opening {
+struct Opening<'a> {
     id: Option<String>,
     model: Option<String>,
-    usage: Option<Value>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
 }
 
 impl StreamDecoder for Decoder {
@@ -122,13 +125,14 @@ impl Decoder {
     /// A second start (recorded in the field) only brings its usage.
     fn message_start(&mut self, event: &Event<'_>, out: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
         let Some(message) = event.message else { return Ok(()) };
-        let opening: Opening = read(message.get().as_bytes())?;
+        let opening: Opening<'_> = read(message.get().as_bytes())?;
+        let usage = opening.usage.map(readable);
         if !std::mem::replace(&mut self.started, true) {
             out.push(ChatEvent::Start { id: opening.id, model: opening.model });
-            let tier = opening.usage.as_ref().and_then(service_tier);
+            let tier = usage.as_ref().and_then(service_tier);
             out.extend(tier.map(Detail::ServiceTier).map(ChatEvent::Detail));
         }
-        if let Some(usage) = &opening.usage {
+        if let Some(usage) = &usage {
             self.tally.update(usage);
             out.extend(self.tally.total().map(ChatEvent::Usage));
         }
@@ -172,7 +176,7 @@ impl Decoder {
         match delta.kind.as_deref() {
             Some("text_delta") => self.text(delta.text, out),
             Some("citations_delta") => {
-                self.sources.extend(delta.citation.and_then(|citation| Source::deserialize(citation).ok()));
+                self.sources.extend(delta.citation.and_then(citations::one));
             }
             Some("thinking_delta") => {
                 out.extend(delta.thinking.filter(said).map(|text| ChatEvent::Reasoning { text }));
@@ -209,13 +213,13 @@ impl Decoder {
     fn message_delta(&mut self, event: Event<'_>, out: &mut Vec<ChatEvent>) -> Result<(), DecodeError> {
         self.close(None, out);
         if let Some(raw) = event.usage {
-            self.tally.update(&read(raw.get().as_bytes())?);
+            self.tally.update(&readable(raw));
             out.extend(self.tally.total().map(ChatEvent::Usage));
         }
         let Some(delta) = event.delta else { return Ok(()) };
         let Some(stop_reason) = delta.stop_reason else { return Ok(()) };
         if stop_reason == "refusal" {
-            out.extend(delta.stop_details.as_ref().and_then(explanation).map(ChatEvent::Refusal));
+            out.extend(delta.stop_details.map(readable).as_ref().and_then(explanation).map(ChatEvent::Refusal));
         }
         out.extend(delta.stop_sequence.map(Detail::StopSequence).map(ChatEvent::Detail));
         out.push(ChatEvent::Finish(finish(&stop_reason)));

@@ -8,6 +8,7 @@ use super::wire::{Answer, Called, Candidate, Piece};
 use super::{failure, partial, signed, usage};
 use crate::domain::chat::{ChatEvent, Detail, Finish, InBandError};
 use crate::domain::sse::SseFrame;
+use crate::providers::tokens::readable;
 use crate::providers::{DecodeError, FrameKind, StreamDecoder};
 
 #[derive(Default)]
@@ -54,7 +55,7 @@ impl Decoder {
             out.push(ChatEvent::Start { id: answer.response_id, model: answer.model_version });
         }
         // Before the finish, which may be all that is waited for.
-        out.extend(answer.usage_metadata.as_ref().and_then(usage::of).map(ChatEvent::Usage));
+        out.extend(answer.usage_metadata.map(readable).as_ref().and_then(usage::of).map(ChatEvent::Usage));
         if let Some(reason) = answer.prompt_feedback.as_ref().and_then(|feedback| feedback.block_reason.as_deref()) {
             let said = answer.prompt_feedback.as_ref().and_then(|feedback| feedback.block_reason_message.clone());
             let message = said.unwrap_or_else(|| format!("the provider blocked the prompt: {reason}"));

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::Number;
 use serde_json::value::RawValue;
-use serde_json::{Number, Value};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -11,7 +11,7 @@ pub(super) struct Answer<'a> {
     #[serde(borrow)]
     pub(super) candidates: Option<Vec<Candidate<'a>>>,
     pub(super) prompt_feedback: Option<Feedback>,
-    pub(super) usage_metadata: Option<Value>,
+    pub(super) usage_metadata: Option<&'a RawValue>,
     pub(super) model_version: Option<String>,
     pub(super) response_id: Option<String>,
     pub(super) error: Option<IgnoredAny>,

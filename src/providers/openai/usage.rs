@@ -1,16 +1,15 @@
 //! OpenAI counts cached tokens inside the prompt and reasoning inside the completion; most followers do, too.
 
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::wire::Answer;
 use crate::domain::usage::Usage;
-use crate::providers::tokens::count;
+use crate::providers::tokens::{count, readable};
 
 /// None when prompt or completion can't be believed: half a count would be billed as a whole one.
 pub(super) fn of(answer: &Answer<'_>) -> Option<Usage> {
-    let groq = || Some(serde_json::from_str::<Value>(answer.x_groq?.get()).ok()?["usage"].take());
-    let usage = answer.usage.map(RawValue::get).and_then(|raw| serde_json::from_str(raw).ok()).or_else(groq)?;
+    let groq = || Some(readable(answer.x_groq?)["usage"].take());
+    let usage = answer.usage.map(readable).or_else(groq)?;
     read(&usage)
 }
 
