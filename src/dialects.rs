@@ -9,6 +9,7 @@ mod fields;
 mod heads;
 mod openai_chat;
 mod openai_embeddings;
+mod text_files;
 mod ui_messages;
 
 use std::collections::BTreeMap;

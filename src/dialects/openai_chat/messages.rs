@@ -1,10 +1,14 @@
 //! Messages of a chat call into the internal language.
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use crate::dialects::text_files::as_text;
 use crate::domain::chat::{Media, Message, Part, Role};
 use crate::domain::error::GatewayError;
+
+/// Of a part of a message, whatever its type.
+const PART_FIELDS: &[&str] = &["type", "text", "refusal", "image_url", "file", "input_audio"];
 
 pub(super) struct Dialogue {
     pub(super) system: Vec<String>,
@@ -23,6 +27,9 @@ struct Said {
     #[serde(default)]
     thinking_blocks: Option<Vec<Thinking>>,
     function_call: Option<Value>,
+    /// What the internal language has no word for.
+    #[serde(flatten)]
+    rest: Map<String, Value>,
 }
 
 #[derive(Deserialize)]
@@ -53,19 +60,44 @@ struct Thinking {
     signature: Option<String>,
 }
 
-pub(super) fn dialogue(messages: Value) -> Result<Dialogue, GatewayError> {
+/// Fields that the internal language has no word for go into `extra` as `messages.name`.
+pub(super) fn dialogue(messages: Value, extra: &mut Map<String, Value>) -> Result<Dialogue, GatewayError> {
     let Value::Array(list) = messages else {
         return Err(GatewayError::invalid("`messages` must be a list of messages.", Some("messages")));
     };
     let mut dialogue = Dialogue { system: Vec::new(), messages: Vec::with_capacity(list.len()) };
     for (at, message) in list.into_iter().enumerate() {
         let place = Place(at);
-        let said: Said =
+        let mut said: Said =
             // The reader's own error text would repeat the prompt.
             serde_json::from_value(message).map_err(|_| place.refuse("has a field of the wrong type"))?;
+        leave(std::mem::take(&mut said.rest), extra);
+        if let Some(Content::Parts(parts)) = &mut said.content {
+            parts.iter_mut().for_each(|part| leave(rest_of(part), extra));
+        }
         take(said, place, &mut dialogue)?;
     }
     Ok(dialogue)
+}
+
+/// Keeps note of fields that will not reach the model.
+fn leave(fields: Map<String, Value>, extra: &mut Map<String, Value>) {
+    // What leaves it to the model must not hide what an earlier message asked for.
+    let says_something = fields.into_iter().filter(|(_, value)| !value.is_null() && value != "auto");
+    extra.extend(says_something.map(|(name, value)| (format!("messages.{name}"), value)));
+}
+
+/// Takes out of a part what only its own format reads.
+fn rest_of(part: &mut Value) -> Map<String, Value> {
+    let mut rest = Map::new();
+    let detail =
+        part.get_mut("image_url").and_then(Value::as_object_mut).and_then(|image| image.shift_remove("detail"));
+    rest.extend(detail.map(|detail| ("image_url.detail".to_owned(), detail)));
+    if let Some(fields) = part.as_object_mut() {
+        let names: Vec<String> = fields.keys().filter(|name| !PART_FIELDS.contains(&name.as_str())).cloned().collect();
+        rest.extend(names.into_iter().filter_map(|name| fields.shift_remove_entry(&name)));
+    }
+    rest
 }
 
 fn take(said: Said, place: Place, dialogue: &mut Dialogue) -> Result<(), GatewayError> {
@@ -145,7 +177,16 @@ fn part(mut value: Value, place: Place) -> Result<Part, GatewayError> {
             let Some(content) = file["file_data"].as_str() else {
                 return Err(place.refuse("has a file without `file_data`; the model in use can't read file ids"));
             };
-            Ok(Part::File { media: media(content, place)?, name: file["filename"].as_str().map(str::to_owned) })
+            let (media, name) = (media(content, place)?, file["filename"].as_str());
+            Ok(as_text(&media, name).unwrap_or_else(|| Part::File { media, name: name.map(str::to_owned) }))
+        }
+        "input_audio" => {
+            let audio = value["input_audio"].take();
+            let (Some(data), Some(format)) = (audio["data"].as_str(), audio["format"].as_str()) else {
+                return Err(place.refuse("has audio without its `data` or `format`"));
+            };
+            let media = Media::Inline { media_type: format!("audio/{format}"), data: data.to_owned() };
+            Ok(Part::File { media, name: None })
         }
         _ => {
             let kind: String = kind.chars().take(40).collect();

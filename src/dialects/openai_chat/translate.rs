@@ -24,12 +24,13 @@ pub(super) fn chat(call: &Decoded) -> Result<ChatRequest, GatewayError> {
             return Err(GatewayError::invalid(message, Some(name)));
         }
     }
+    let mut left_over = Map::new();
     let mut take = |name: &str| fields.shift_remove(name);
-    let dialogue = messages::dialogue(take("messages").unwrap_or_default())?;
+    let dialogue = messages::dialogue(take("messages").unwrap_or_default(), &mut left_over)?;
     Ok(ChatRequest {
         system: dialogue.system,
         messages: dialogue.messages,
-        tools: take("tools").map(tools).transpose()?.unwrap_or_default(),
+        tools: take("tools").map(|value| tools(value, &mut left_over)).transpose()?.unwrap_or_default(),
         tool_choice: take("tool_choice").map(tool_choice).transpose()?,
         parallel_tool_calls: typed(take("parallel_tool_calls"), "parallel_tool_calls", "true or false")?,
         temperature: typed(take("temperature"), "temperature", "a number")?,
@@ -38,7 +39,7 @@ pub(super) fn chat(call: &Decoded) -> Result<ChatRequest, GatewayError> {
         format: take("response_format").map(format).transpose()?.unwrap_or(Format::Text),
         reasoning_effort: typed(take("reasoning_effort"), "reasoning_effort", "a text")?,
         user: typed(take("user"), "user", "a text")?,
-        extra: fields,
+        extra: fields.into_iter().chain(left_over).collect(),
     })
 }
 
@@ -71,11 +72,13 @@ fn typed<T: for<'de> Deserialize<'de>>(
         .map_err(|_| GatewayError::invalid(format!("`{name}` must be {want}."), Some(name)))
 }
 
-fn tools(value: Value) -> Result<Vec<Tool>, GatewayError> {
+fn tools(value: Value, left_over: &mut Map<String, Value>) -> Result<Vec<Tool>, GatewayError> {
     #[derive(Deserialize)]
     struct Offered {
         r#type: String,
         function: Option<Function>,
+        #[serde(flatten)]
+        rest: Map<String, Value>,
     }
     #[derive(Deserialize)]
     struct Function {
@@ -86,7 +89,9 @@ fn tools(value: Value) -> Result<Vec<Tool>, GatewayError> {
     }
     let offered: Vec<Offered> = serde_json::from_value(value)
         .map_err(|_| GatewayError::invalid("Each of `tools` must have a `type` and a `function`.", Some("tools")))?;
-    let tool = |(at, tool): (usize, Offered)| {
+    let tool = |(at, mut tool): (usize, Offered)| {
+        let rest = std::mem::take(&mut tool.rest).into_iter();
+        left_over.extend(rest.map(|(name, value)| (format!("tools.{name}"), value)));
         let Some(function) = tool.function.filter(|_| tool.r#type == "function") else {
             let message = format!(
                 "tools[{at}] has type `{}`; the model in use takes tools of type `function` only.",

@@ -1,10 +1,9 @@
 //! Pictures and files in messages.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::parts::Place;
+use crate::dialects::text_files::as_text;
 use crate::domain::chat::{Media, Part};
 use crate::domain::error::GatewayError;
 
@@ -31,18 +30,7 @@ pub(super) fn file(part: &Value, place: Place) -> Result<Part, GatewayError> {
         return Ok(Part::Image(media));
     }
     let name = first(&["filename", "name"]);
-    if let Some(text) = readable(&media) {
-        return Ok(Part::Text(name.map(|name| format!("{name}\n{text}")).unwrap_or(text)));
-    }
-    Ok(Part::File { media, name: name.map(str::to_owned) })
-}
-
-/// A file that is text already: most models take no such files, and all of them read the text.
-fn readable(media: &Media) -> Option<String> {
-    let Media::Inline { media_type, data } = media else { return None };
-    let is_text = media_type.starts_with("text/") || media_type == "application/json";
-    let bytes = is_text.then(|| STANDARD.decode(data).ok())??;
-    String::from_utf8(bytes).ok()
+    Ok(as_text(&media, name).unwrap_or_else(|| Part::File { media, name: name.map(str::to_owned) }))
 }
 
 fn data_url(inline: &str, told: Option<&str>, place: Place) -> Result<Media, GatewayError> {

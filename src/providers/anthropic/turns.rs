@@ -83,6 +83,9 @@ fn file<'a>(media: &'a Media, title: Option<&'a str>) -> Result<Block<'a>, Gatew
     let source = source(media);
     match media {
         Media::Inline { media_type, .. } if media_type.starts_with("image/") => Ok(Block::Image { source }),
+        Media::Inline { media_type, .. } if media_type.starts_with("audio/") => {
+            Err(refuse("The model in use can't listen to audio; send what is said as text."))
+        }
         Media::Inline { media_type, .. } if media_type != "application/pdf" => {
             Err(refuse("The model in use takes files of type application/pdf only; send other texts as text."))
         }

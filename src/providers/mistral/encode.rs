@@ -82,6 +82,10 @@ fn message(message: &mut Value) {
         }
     }
     for part in message.get_mut("content").and_then(Value::as_array_mut).into_iter().flatten() {
+        if part["type"] == "input_audio" {
+            // The bare data: the format is told by it.
+            part["input_audio"] = part["input_audio"]["data"].take();
+        }
         if part["type"] == "file" {
             let file = part["file"].take();
             *part = json!({ "type": "document_url", "document_url": file["file_data"] });

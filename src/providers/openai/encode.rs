@@ -137,6 +137,10 @@ fn content_part(part: &Part) -> Result<Option<Value>, GatewayError> {
             let message = "The model in use can't fetch a document from a URL; send its data in base64.";
             return Err(GatewayError::invalid(message, Some("messages")));
         }
+        Part::File { media: Media::Inline { media_type, data }, .. } if media_type.starts_with("audio/") => {
+            let format = media_type.trim_start_matches("audio/");
+            Some(json!({ "type": "input_audio", "input_audio": { "data": data, "format": format } }))
+        }
         Part::File { media, name } => {
             // A file without a name is refused.
             let name = name.as_deref().unwrap_or("document.pdf");
