@@ -89,7 +89,11 @@ fn a_stream_cut_anywhere_on_its_way_gives_the_same_events() {
             assert_eq!(decode(kind, &[&bytes[..cut], &bytes[cut..]]), Ok(whole.clone()), "cut at {cut}");
         }
         let single: Vec<&[u8]> = bytes.chunks(1).collect();
-        assert_eq!(decode(kind, &single), Ok(whole), "byte by byte");
+        assert_eq!(decode(kind, &single), Ok(whole.clone()), "byte by byte");
+        let text = std::str::from_utf8(bytes).expect("UTF-8");
+        let other_lines = text.replace("\r\n", "\n").replace('\n', "\r\n").replace("data: ", "data:");
+        let single: Vec<&[u8]> = other_lines.as_bytes().chunks(1).collect();
+        assert_eq!(decode(kind, &single), Ok(whole), "with other line ends");
         cases::UNCHECKED.to_owned()
     });
 }
