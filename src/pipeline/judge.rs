@@ -15,6 +15,10 @@ use super::run::Run;
 /// Wait before the second call to a target that gave no hint; doubled for each further one.
 const FIRST_BACK_OFF: Duration = Duration::from_millis(500);
 
+/// Calls of one run to a target that limits requests. A limit that outlasts the wait it asked for would not be lifted by a
+/// third one, and clients retry a 429 themselves.
+const CALLS_AT_A_LIMIT: u32 = 2;
+
 /// What is known of one step while the run lasts.
 #[derive(Clone, Copy)]
 pub(super) struct Standing {
@@ -39,14 +43,15 @@ impl Hall {
         let Judged { step, failure, verdict, .. } = *judged;
         let now = Instant::now();
         let after = verdict.after.unwrap_or_else(|| FIRST_BACK_OFF * 2_u32.saturating_pow(standing.calls.min(8) - 1));
+        let retryable = verdict.category == Category::Retryable;
+        let rate_limited = retryable && failure.status == Some(429);
         standing.ready = match verdict.category {
+            Category::Retryable if rate_limited && standing.calls >= CALLS_AT_A_LIMIT => None,
             // A provider's own date is kept to the letter; our own guess is spread, so that retries don't march.
             Category::Retryable if failure.retry_after.is_some() => Some(now + after),
             Category::Retryable => Some(now + after.mul_f64(1.0 + jitter(run) / 4.0)),
             Category::UserActionable | Category::Permanent => None,
         };
-        let retryable = verdict.category == Category::Retryable;
-        let rate_limited = retryable && failure.status == Some(429);
         let out = verdict.cool_down.or(rate_limited.then_some(after)).map(|pause| (pause, (now + pause).into_std()));
         // An account's credit, its credentials and its rate are the key's; anything else is the target's.
         let of_the_key = permit.key().filter(|_| rate_limited || !retryable);

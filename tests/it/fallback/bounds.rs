@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
-use headgate::simulator::{Fault, Step};
+use headgate::simulator::{Fault, RetryAfter, Step};
 
+use super::refusal;
 use crate::support::rest::counted;
 use crate::support::{Reply, TestGateway, question, streamed};
 
@@ -30,6 +31,18 @@ async fn attempts_are_bounded_over_retries_and_fallbacks_together() {
         }
         assert_eq!(gw.at_rest().await, 0, "HTTP errors cost nothing");
     }
+}
+
+#[tokio::test]
+async fn a_limit_that_outlasts_its_wait_is_the_clients_to_wait_for() {
+    let gw = TestGateway::start().await;
+    gw.mock.script("first", vec![refusal(429, RetryAfter::Ms(10))]);
+    for body in [question("single"), streamed("single")] {
+        let reply = gw.chat(&body).await;
+        assert_eq!((reply.status, reply.header("x-headgate-attempts")), (429, "2"), "{}", reply.message());
+        assert_eq!(reply.header("retry-after"), "1");
+    }
+    assert_eq!(gw.mock.model_counts("first").calls, 4, "an SDK that retries once costs four calls and not six");
 }
 
 #[tokio::test]
