@@ -38,7 +38,10 @@ pub trait Adapter: Sync {
     /// Value of `providers.*.kind`.
     fn kind(&self) -> &'static str;
 
-    fn wire(&self) -> Wire;
+    /// Nothing passes as it is where this is not a format that clients speak, too.
+    fn wire(&self) -> Wire {
+        Wire::ProvidersOnly
+    }
 
     /// The adapter of the same account that takes calls in this other wire as they are. None = this one translates
     /// them, or, where the wire is no chat, the account has nothing of the kind.
@@ -65,7 +68,9 @@ pub trait Adapter: Sync {
 
     /// The client's own bytes for a target that speaks its format: owned fields are rewritten, the rest stays byte
     /// for byte.
-    fn pass(&self, call: &Passed<'_>) -> Result<Bytes, GatewayError>;
+    fn pass(&self, _call: &Passed<'_>) -> Result<Bytes, GatewayError> {
+        Err(GatewayError::invalid("Calls in this provider's own format are not taken; send a chat completion.", None))
+    }
 
     /// Fields of a request that is passed on which this provider has no word for.
     fn unsaid(&self, _call: &Passed<'_>) -> Vec<String> {
@@ -80,7 +85,11 @@ pub trait Adapter: Sync {
     fn decode(&self, body: &[u8]) -> Result<ChatReply, DecodeError>;
 
     /// A whole 200 answer that is passed on as it is: only what accounting and fallback need, nothing copied.
-    fn inspect(&self, body: &[u8]) -> Result<Inspected, DecodeError>;
+    fn inspect(&self, body: &[u8]) -> Result<Inspected, DecodeError> {
+        let reply = self.decode(body)?;
+        let output_bytes = reply.output_bytes();
+        Ok(Inspected { usage: reply.usage, finish: reply.finish, has_content: output_bytes > 0, output_bytes })
+    }
 
     /// A whole 200 answer to a call that was passed on, as its client reads it: usually as it is. `usage` makes the
     /// numbers where the provider has none.

@@ -18,8 +18,8 @@ pub use gather::Gathered;
 pub enum Wire {
     OpenAiChat,
     AnthropicMessages,
-    Gemini,
-    Mistral,
+    /// Of providers that no client speaks: nothing passes them as it is.
+    ProvidersOnly,
     /// The AI SDK's two stream formats; no provider speaks them.
     AiSdk,
     OpenAiEmbeddings,
@@ -29,7 +29,7 @@ impl Wire {
     /// Whether this is a format of chats, which the chat language has words for. Others are never translated.
     pub fn is_chat(self) -> bool {
         match self {
-            Wire::OpenAiChat | Wire::AnthropicMessages | Wire::Gemini | Wire::Mistral | Wire::AiSdk => true,
+            Wire::OpenAiChat | Wire::AnthropicMessages | Wire::ProvidersOnly | Wire::AiSdk => true,
             Wire::OpenAiEmbeddings => false,
         }
     }

@@ -17,9 +17,7 @@ mod wire;
 
 use std::time::SystemTime;
 
-use bytes::Bytes;
-
-use super::{Adapter, Ask, DecodeError, Encoded, FailureParts, Inspected, Passed, StreamDecoder};
+use super::{Adapter, Ask, DecodeError, Encoded, FailureParts, StreamDecoder};
 use crate::domain::chat::{ChatReply, ChatRequest, Wire};
 use crate::domain::error::GatewayError;
 
@@ -30,10 +28,6 @@ const KIND: &str = "gemini";
 impl Adapter for Gemini {
     fn kind(&self) -> &'static str {
         KIND
-    }
-
-    fn wire(&self) -> Wire {
-        Wire::Gemini
     }
 
     fn speaks(&self, wire: Wire) -> Option<&'static dyn Adapter> {
@@ -62,23 +56,12 @@ impl Adapter for Gemini {
         format!("{}:{method}", place(model))
     }
 
-    /// No client speaks this format, and the model is not even in the body.
-    fn pass(&self, _: &Passed<'_>) -> Result<Bytes, GatewayError> {
-        Err(GatewayError::invalid("Calls in Gemini's own format are not taken; send a chat completion.", None))
-    }
-
     fn encode(&self, chat: &ChatRequest, ask: &Ask<'_>) -> Result<Encoded, GatewayError> {
         encode::encode(chat, ask)
     }
 
     fn decode(&self, body: &[u8]) -> Result<ChatReply, DecodeError> {
         decode::reply(body)
-    }
-
-    fn inspect(&self, body: &[u8]) -> Result<Inspected, DecodeError> {
-        let reply = decode::reply(body)?;
-        let output_bytes = reply.output_bytes();
-        Ok(Inspected { usage: reply.usage, finish: reply.finish, has_content: output_bytes > 0, output_bytes })
     }
 
     fn decoder(&self) -> Box<dyn StreamDecoder> {

@@ -6,11 +6,9 @@ mod ids;
 
 use std::time::SystemTime;
 
-use bytes::Bytes;
-
 use super::moderation::{Moderations, Moderator};
 use super::openai::OpenAi;
-use super::{Adapter, Ask, DecodeError, Encoded, FailureParts, Inspected, Passed, StreamDecoder, errors, retry_after};
+use super::{Adapter, Ask, DecodeError, Encoded, FailureParts, StreamDecoder, errors, retry_after};
 use crate::domain::chat::{ChatReply, ChatRequest, Wire};
 use crate::domain::error::GatewayError;
 
@@ -21,10 +19,6 @@ pub(super) struct Mistral;
 impl Adapter for Mistral {
     fn kind(&self) -> &'static str {
         "mistral"
-    }
-
-    fn wire(&self) -> Wire {
-        Wire::Mistral
     }
 
     fn speaks(&self, wire: Wire) -> Option<&'static dyn Adapter> {
@@ -54,21 +48,12 @@ impl Adapter for Mistral {
         OpenAi.path(model, stream)
     }
 
-    /// No client speaks this format.
-    fn pass(&self, _: &Passed<'_>) -> Result<Bytes, GatewayError> {
-        Err(GatewayError::invalid("Calls in Mistral's own format are not taken; send a chat completion.", None))
-    }
-
     fn encode(&self, chat: &ChatRequest, ask: &Ask<'_>) -> Result<Encoded, GatewayError> {
         encode::encode(chat, ask)
     }
 
     fn decode(&self, body: &[u8]) -> Result<ChatReply, DecodeError> {
         OpenAi.decode(body)
-    }
-
-    fn inspect(&self, body: &[u8]) -> Result<Inspected, DecodeError> {
-        OpenAi.inspect(body)
     }
 
     fn decoder(&self) -> Box<dyn StreamDecoder> {
