@@ -1,7 +1,7 @@
 //! Door: `headgate mock`, a model provider to test against.
 //!
-//! It answers as OpenAI, Anthropic and Gemini do, or fails as they do and worse: scripted per model name, counted exactly. It
-//! shares no codec with the gateway, so that a bug in one can't cancel out in the other.
+//! It answers as OpenAI (chat and responses), Anthropic and Gemini do, or fails as they do and worse: scripted per model
+//! name, counted exactly. It shares no codec with the gateway, so that a bug in one can't cancel out in the other.
 
 mod answer;
 mod ask;

@@ -52,6 +52,17 @@ struct GenerationConfig {
     max_output_tokens: Option<u64>,
 }
 
+#[derive(Deserialize)]
+struct ResponsesAsk<'a> {
+    #[serde(borrow)]
+    model: Cow<'a, str>,
+    stream: Option<bool>,
+    max_output_tokens: Option<u64>,
+    input: Words,
+    instructions: Option<Words>,
+    tools: Option<Words>,
+}
+
 impl<'a> Ask<'a> {
     /// Errors: what is wrong with the body, in one sentence.
     pub(super) fn parse(body: &'a [u8]) -> Result<Ask<'a>, String> {
@@ -86,6 +97,26 @@ impl<'a> Ask<'a> {
         })
     }
 
+    pub(super) fn of_responses(body: &'a [u8]) -> Result<Ask<'a>, String> {
+        let ask: ResponsesAsk<'a> =
+            serde_json::from_slice(body).map_err(|error| format!("the body is not valid: {error}"))?;
+        if ask.max_output_tokens == Some(0) {
+            return Err("max_output_tokens must be at least 1".to_owned());
+        }
+        Ok(Ask {
+            model: ask.model,
+            stream: ask.stream,
+            max_tokens: ask.max_output_tokens,
+            max_completion_tokens: None,
+            n: None,
+            stream_options: None,
+            messages: ask.input,
+            system: ask.instructions,
+            tools: ask.tools,
+            task: Task::Chat,
+        })
+    }
+
     pub(super) fn max_tokens(&self) -> Option<u64> {
         self.max_completion_tokens.or(self.max_tokens)
     }
@@ -109,7 +140,10 @@ impl<'a> Ask<'a> {
 /// The text of the last user message.
 pub(super) fn last_user_text(body: &[u8]) -> Option<String> {
     let body: Value = serde_json::from_slice(body).ok()?;
-    let messages = body.get("messages").or_else(|| body.get("contents"))?;
+    let messages = ["messages", "contents", "input"].iter().find_map(|name| body.get(*name))?;
+    if let Some(text) = messages.as_str() {
+        return Some(text.to_owned());
+    }
     let message = messages.as_array()?.iter().rev().find(|message| message["role"] == "user")?;
     match message.get("content").or_else(|| message.get("parts"))? {
         Value::String(text) => Some(text.clone()),

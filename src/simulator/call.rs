@@ -1,5 +1,6 @@
 //! The life of one call: counted, delayed, failed before the head, or answered plain or as a stream.
 
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
 
 use super::answer::{Answer, Usage, believable};
@@ -111,6 +112,7 @@ impl Exchange<'_> {
             answer,
             task: &ask.task,
             usage,
+            events: AtomicU64::new(0),
         }
     }
 

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use super::book::Book;
 use super::call::{self, Connection};
 use super::control;
-use super::format::{Anthropic, Embeddings, Format, Gemini, GeminiEmbeddings, Moderations, OpenAi};
+use super::format::{Anthropic, Embeddings, Format, Gemini, GeminiEmbeddings, Moderations, OpenAi, Responses};
 use super::peer::{Gone, Peer};
 use super::reply::Reply;
 use super::request::{self, ReadError, Request};
@@ -42,6 +42,7 @@ async fn route(peer: &mut Peer, book: &Book, request: &Request) -> Result<Connec
     let format: Option<&'static dyn Format> = match path {
         _ if request.head.method != "POST" => None,
         _ if path.ends_with("/chat/completions") => Some(&OpenAi),
+        _ if path.ends_with("/responses") => Some(&Responses),
         _ if path.ends_with("/messages") => Some(&Anthropic),
         _ if path.ends_with("/embeddings") => Some(&Embeddings),
         _ if path.ends_with("/moderations") => Some(&Moderations),

@@ -5,7 +5,10 @@
 mod anthropic;
 mod gemini;
 mod openai;
+mod responses;
 mod tasks;
+
+use std::sync::atomic::AtomicU64;
 
 use serde_json::Value;
 
@@ -17,6 +20,7 @@ use super::script::{ErrorWords, Framing, InBandError, RetryAfter};
 pub(super) use anthropic::Anthropic;
 pub(super) use gemini::Gemini;
 pub(super) use openai::OpenAi;
+pub(super) use responses::Responses;
 pub(super) use tasks::{Embeddings, GeminiEmbeddings, Moderations};
 
 /// One call as a format renders it.
@@ -31,6 +35,8 @@ pub(super) struct Call<'a> {
     pub(super) answer: Answer,
     pub(super) task: &'a Task,
     pub(super) usage: Option<Usage>,
+    /// Events made so far, for formats that number them.
+    pub(super) events: AtomicU64,
 }
 
 pub(super) trait Format: Sync {
@@ -55,7 +61,7 @@ pub(super) trait Format: Sync {
     fn done(&self) -> Option<Event>;
     fn keep_alive(&self) -> &'static str;
     fn malformed(&self) -> Event;
-    fn in_band_error(&self, error: &InBandError, request_id: &str) -> Event;
+    fn in_band_error(&self, call: &Call<'_>, error: &InBandError, request_id: &str) -> Event;
     /// Input tokens to bill for what the answer reports; none where that is absurd.
     fn billed_input(&self, usage: &Usage) -> Option<u64>;
 }

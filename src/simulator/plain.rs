@@ -34,7 +34,7 @@ pub(super) async fn answer(exchange: &mut Exchange<'_>, call: &Call<'_>) -> Resu
             break_off(exchange, &body.to_string().into_bytes()).await
         }
         Some(Fault::CleanEnd { .. } | Fault::DoneWithoutFinish { .. }) => {
-            for pointer in ["/choices/0/finish_reason", "/stop_reason", "/candidates/0/finishReason"] {
+            for pointer in ["/choices/0/finish_reason", "/stop_reason", "/candidates/0/finishReason", "/status"] {
                 if let Some(finish) = body.pointer_mut(pointer) {
                     finish.take();
                 }

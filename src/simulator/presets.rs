@@ -82,9 +82,9 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 
 pub(super) fn help() -> String {
     let mut help = String::from(
-        "A model provider to test against. It speaks OpenAI chat completions (POST /v1/chat/completions), Anthropic\n\
-         messages (POST /v1/messages), Gemini (POST /v1beta/models/MODEL:generateContent, :streamGenerateContent) and GET\n\
-         /v1/models, plain and streamed. Any key will do. One word is one token.\n\
+        "A model provider to test against. It speaks OpenAI chat completions (POST /v1/chat/completions) and responses (POST\n\
+         /v1/responses), Anthropic messages (POST /v1/messages), Gemini (POST /v1beta/models/MODEL:generateContent,\n\
+         :streamGenerateContent) and GET /v1/models, plain and streamed. Any key will do. One word is one token.\n\
          Beside chats it answers embeddings (POST /v1/embeddings, /v1beta/models/MODEL:batchEmbedContents), the same vector\n\
          for the same text, and moderations (POST /v1/moderations).\n\n\
          Every model name answers with a greeting, except those with a script and these, shown with theirs:\n\n",

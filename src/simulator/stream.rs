@@ -40,7 +40,7 @@ async fn content(exchange: &mut Exchange<'_>, call: &Call<'_>) -> Result<Connect
     let fault_at = step.fault.as_ref().and_then(Fault::after).map(|after| after.min(frames.len() as u64));
     for (sent, frame) in (0..).zip(&frames) {
         if fault_at == Some(sent)
-            && let Some(connection) = strike(exchange).await?
+            && let Some(connection) = strike(exchange, call).await?
         {
             return Ok(connection);
         }
@@ -49,7 +49,7 @@ async fn content(exchange: &mut Exchange<'_>, call: &Call<'_>) -> Result<Connect
         exchange.meter.deliver(frame.tokens * call.choices);
     }
     if fault_at == Some(frames.len() as u64)
-        && let Some(connection) = strike(exchange).await?
+        && let Some(connection) = strike(exchange, call).await?
     {
         return Ok(connection);
     }
@@ -61,7 +61,7 @@ async fn content(exchange: &mut Exchange<'_>, call: &Call<'_>) -> Result<Connect
 }
 
 /// What happens in the middle of the stream; none: it goes on.
-async fn strike(exchange: &mut Exchange<'_>) -> Result<Option<Connection>, Gone> {
+async fn strike(exchange: &mut Exchange<'_>, call: &Call<'_>) -> Result<Option<Connection>, Gone> {
     let connection = match &exchange.step.fault {
         Some(Fault::Stall { .. }) => return Err(exchange.peer.gone().await),
         Some(Fault::Reset { .. }) => {
@@ -76,7 +76,7 @@ async fn strike(exchange: &mut Exchange<'_>) -> Result<Option<Connection>, Gone>
         Some(Fault::CleanEnd { .. }) => end(exchange, &[]).await?,
         Some(Fault::DoneWithoutFinish { .. }) => end(exchange, exchange.format.done().as_slice()).await?,
         Some(Fault::InBandError(error)) => {
-            end(exchange, &[exchange.format.in_band_error(error, &exchange.request_id)]).await?
+            end(exchange, &[exchange.format.in_band_error(call, error, &exchange.request_id)]).await?
         }
         Some(Fault::MalformedFrame { .. }) => {
             send(exchange, &[exchange.format.malformed()]).await?;

@@ -111,7 +111,7 @@ impl Format for Anthropic {
         Event { name: Some("content_block_delta"), data: data.to_owned() }
     }
 
-    fn in_band_error(&self, error: &InBandError, request_id: &str) -> Event {
+    fn in_band_error(&self, _: &Call<'_>, error: &InBandError, request_id: &str) -> Event {
         Event::named("error", &self.error(529, &error.error, request_id))
     }
 

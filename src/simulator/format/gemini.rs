@@ -102,7 +102,7 @@ impl Format for Gemini {
         Event { name: None, data: r#"{"candidates":[{"content":{"parts":[{"text":"#.to_owned() }
     }
 
-    fn in_band_error(&self, error: &InBandError, request_id: &str) -> Event {
+    fn in_band_error(&self, _: &Call<'_>, error: &InBandError, request_id: &str) -> Event {
         Event::data(&self.error(503, &error.error, request_id))
     }
 

@@ -120,7 +120,7 @@ impl Format for OpenAi {
         Event { name: None, data: data.to_owned() }
     }
 
-    fn in_band_error(&self, error: &InBandError, request_id: &str) -> Event {
+    fn in_band_error(&self, _: &Call<'_>, error: &InBandError, request_id: &str) -> Event {
         let data = self.error(500, &error.error, request_id);
         if error.event_line { Event::named("error", &data) } else { Event::data(&data) }
     }

@@ -66,8 +66,8 @@ macro_rules! a_task {
             fn malformed(&self) -> Event {
                 $like.malformed()
             }
-            fn in_band_error(&self, error: &InBandError, request_id: &str) -> Event {
-                $like.in_band_error(error, request_id)
+            fn in_band_error(&self, call: &Call<'_>, error: &InBandError, request_id: &str) -> Event {
+                $like.in_band_error(call, error, request_id)
             }
             fn billed_input(&self, usage: &Usage) -> Option<u64> {
                 $like.billed_input(usage)
