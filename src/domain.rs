@@ -14,5 +14,6 @@ pub mod kept;
 pub mod limit;
 pub mod money;
 pub mod record;
+pub mod signatures;
 pub mod sse;
 pub mod usage;

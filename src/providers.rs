@@ -9,9 +9,9 @@ mod gemini;
 mod mistral;
 mod moderation;
 mod openai;
+mod openai_responses;
 mod pass;
 mod retry_after;
-mod signatures;
 mod tokens;
 
 use std::fmt;
@@ -27,7 +27,8 @@ use crate::domain::usage::Usage;
 pub use moderation::{Moderator, Said};
 
 /// Every provider kind `config.yaml` may name. A new one is a file, its `mod` line and a row here.
-pub const ADAPTERS: &[&dyn Adapter] = &[&openai::OpenAi, &anthropic::Anthropic, &gemini::Gemini, &mistral::Mistral];
+pub const ADAPTERS: &[&dyn Adapter] =
+    &[&openai::OpenAi, &openai_responses::OpenAiResponses, &anthropic::Anthropic, &gemini::Gemini, &mistral::Mistral];
 
 pub fn adapter(kind: &str) -> Option<&'static dyn Adapter> {
     ADAPTERS.iter().find(|a| a.kind() == kind).copied()

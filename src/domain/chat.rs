@@ -17,6 +17,7 @@ pub use gather::Gathered;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Wire {
     OpenAiChat,
+    OpenAiResponses,
     AnthropicMessages,
     /// Of providers that no client speaks: nothing passes them as it is.
     ProvidersOnly,
@@ -29,7 +30,9 @@ impl Wire {
     /// Whether this is a format of chats, which the chat language has words for. Others are never translated.
     pub fn is_chat(self) -> bool {
         match self {
-            Wire::OpenAiChat | Wire::AnthropicMessages | Wire::ProvidersOnly | Wire::AiSdk => true,
+            Wire::OpenAiChat | Wire::OpenAiResponses | Wire::AnthropicMessages | Wire::ProvidersOnly | Wire::AiSdk => {
+                true
+            }
             Wire::OpenAiEmbeddings => false,
         }
     }
@@ -42,6 +45,7 @@ pub struct OwnedFields {
     pub model: Option<Range<usize>>,
     pub max_tokens: Option<Range<usize>>,
     pub max_completion_tokens: Option<Range<usize>>,
+    pub max_output_tokens: Option<Range<usize>>,
     pub stream: Option<Range<usize>>,
     pub stream_options: Option<Range<usize>>,
 }

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::moderation::{Moderations, Moderator};
+use super::openai_responses::OpenAiResponses;
 use super::pass::Splice;
 use super::{Adapter, Ask, DecodeError, Encoded, FailureParts, Inspected, Passed, StreamDecoder, errors, retry_after};
 use crate::domain::chat::{ChatReply, ChatRequest, Wire};
@@ -22,7 +23,7 @@ use crate::domain::error::GatewayError;
 
 pub(super) struct OpenAi;
 
-const RESETS: &[(&str, &str)] = &[
+pub(super) const RESETS: &[(&str, &str)] = &[
     ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
     ("x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
 ];
@@ -39,6 +40,7 @@ impl Adapter for OpenAi {
     fn speaks(&self, wire: Wire) -> Option<&'static dyn Adapter> {
         match wire {
             Wire::OpenAiEmbeddings => Some(&embeddings::EMBEDDINGS),
+            Wire::OpenAiResponses => Some(&OpenAiResponses),
             _ => None,
         }
     }

@@ -97,7 +97,7 @@ fn people_read_one_line_per_fact() {
 fn what_can_not_be_read_says_why_and_which_kinds_there_are() {
     for (recording, more, why) in [
         ("<html>", &[][..], "neither JSON nor a recorded stream"),
-        (r#"{"hello":1}"#, &[], "name it with --kind: openai, anthropic, "),
+        (r#"{"hello":1}"#, &[], "name it with --kind: openai, openai-responses, "),
         (r#"{"choices":[]}"#, &["--kind", "nobody"], "kind nobody can't be read"),
         ("data: {\"choices\":[{\"del\n\n", &["--kind", "openai"], "is not a chat completion chunk"),
         (r#"{"choices":[]}"#, &[], "the provider answered with nothing. It was read as kind openai"),

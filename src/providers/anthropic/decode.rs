@@ -9,8 +9,9 @@ use super::finish;
 use super::usage::Tally;
 use super::{KIND, REDACTED};
 use crate::domain::chat::{ChatReply, Detail, Part};
+use crate::domain::signatures;
 use crate::providers::tokens::readable;
-use crate::providers::{DecodeError, Inspected, errors, signatures};
+use crate::providers::{DecodeError, Inspected, errors};
 
 #[derive(Deserialize)]
 struct Answer<'a> {

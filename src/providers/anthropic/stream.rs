@@ -11,9 +11,10 @@ use super::finish;
 use super::usage::Tally;
 use super::{KIND, REDACTED};
 use crate::domain::chat::{ChatEvent, Detail};
+use crate::domain::signatures;
 use crate::domain::sse::SseFrame;
 use crate::providers::tokens::readable;
-use crate::providers::{DecodeError, FrameKind, StreamDecoder, errors, signatures};
+use crate::providers::{DecodeError, FrameKind, StreamDecoder, errors};
 
 #[derive(Default)]
 pub(super) struct Decoder {

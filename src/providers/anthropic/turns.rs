@@ -8,7 +8,7 @@ use super::request::{Block, Source, Turn};
 use super::{KIND, REDACTED};
 use crate::domain::chat::{ChatRequest, Media, Message, Part, Role};
 use crate::domain::error::GatewayError;
-use crate::providers::signatures;
+use crate::domain::signatures;
 
 /// The system text and the turns.
 pub(super) fn turns(chat: &ChatRequest) -> Result<(Option<String>, Vec<Turn<'_>>), GatewayError> {

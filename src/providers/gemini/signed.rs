@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use super::KIND;
 use super::request::Piece;
 use crate::domain::chat::Part;
-use crate::providers::signatures::{mark, unmark};
+use crate::domain::signatures::{mark, unmark};
 
 /// What Google documents for calls whose signature is lost, or that another model made: Gemini 3 and later refuse
 /// calls without one.

@@ -4,16 +4,19 @@
 //! A codec whose signatures belong to a place in the answer writes both in front of them; Anthropic's stay bare, because
 //! they reach its own clients untouched. Signatures are base64 and hold no colon.
 
+/// Kind of the providers whose own clients carry their signatures bare, as encrypted reasoning.
+pub const OPENAI_RESPONSES: &str = "openai-responses";
+
 /// `signature` as it goes to the client.
-pub(super) fn mark(kind: &str, place: &str, signature: &str) -> String {
+pub fn mark(kind: &str, place: &str, signature: &str) -> String {
     format!("{kind}:{place}:{signature}")
 }
 
-pub(super) fn is_marked(signature: &str) -> bool {
+pub fn is_marked(signature: &str) -> bool {
     signature.contains(':')
 }
 
 /// Place and signature, where `kind` gave it.
-pub(super) fn unmark<'a>(kind: &str, marked: &'a str) -> Option<(&'a str, &'a str)> {
+pub fn unmark<'a>(kind: &str, marked: &'a str) -> Option<(&'a str, &'a str)> {
     marked.strip_prefix(kind)?.strip_prefix(':')?.split_once(':')
 }
