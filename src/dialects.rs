@@ -4,11 +4,14 @@
 //! decided in `errors.rs` for all of them.
 
 mod anthropic_messages;
+mod data_url;
 mod errors;
 mod fields;
 mod heads;
 mod openai_chat;
 mod openai_embeddings;
+mod openai_error;
+mod openai_responses;
 mod text_files;
 mod ui_messages;
 
@@ -19,12 +22,16 @@ use bytes::{Bytes, BytesMut};
 
 use crate::domain::chat::{ChatEvent, ChatReply, ChatRequest, OwnedFields, Wire};
 use crate::domain::error::GatewayError;
+use crate::domain::ids::RunId;
 use crate::domain::money::NanoUsd;
 use crate::domain::sse::SseFrame;
 use crate::domain::usage::Usage;
 
 /// `POST /v1/chat/completions` as OpenAI defines it.
 pub static OPENAI_CHAT: &dyn Dialect = &openai_chat::OpenAiChat;
+
+/// `POST /v1/responses` as OpenAI and Open Responses define it.
+pub static OPENAI_RESPONSES: &dyn Dialect = &openai_responses::OpenAiResponses;
 
 /// `POST /v1/messages` as Anthropic defines it.
 pub static ANTHROPIC_MESSAGES: &dyn Dialect = &anthropic_messages::AnthropicMessages;
@@ -40,7 +47,12 @@ pub static UI_DATA_STREAM: &dyn Dialect = &ui_messages::DataStream;
 
 /// Every client format. A new one is a file, its `mod` line, a static above and a row here.
 pub static DIALECTS: &[&dyn Dialect] =
-    &[OPENAI_CHAT, OPENAI_EMBEDDINGS, ANTHROPIC_MESSAGES, UI_MESSAGES, UI_DATA_STREAM];
+    &[OPENAI_CHAT, OPENAI_RESPONSES, OPENAI_EMBEDDINGS, ANTHROPIC_MESSAGES, UI_MESSAGES, UI_DATA_STREAM];
+
+/// Reads the body of `POST /v1/responses/input_tokens`: a call whose input may be its instructions alone.
+pub fn countable_response(body: Bytes) -> Result<Decoded, GatewayError> {
+    openai_responses::countable(body)
+}
 
 /// Reads the body of `POST /v1/messages/count_tokens`: a call without an output cap.
 pub fn countable_messages(body: Bytes) -> Result<Decoded, GatewayError> {
@@ -70,6 +82,11 @@ pub trait Dialect: Sync {
 
     /// Text of all messages, one line feed between parts.
     fn prompt_text(&self, call: &Decoded) -> String;
+
+    /// What an answer is called: as the provider called it where the format's clients only show it.
+    fn answer_id(&self, run: &RunId, provider: Option<String>) -> String {
+        provider.unwrap_or_else(|| run.to_string())
+    }
 
     /// A whole translated answer. `reply.usage` is written as it is: put our own count there first where the
     /// provider reported none.
@@ -117,7 +134,7 @@ pub trait Dialect: Sync {
 }
 
 /// Turns the events of one answer into frames of the dialect. Every write is made of whole frames.
-pub trait StreamEncoder: Send {
+pub trait StreamEncoder: Send + Sync {
     /// `Usage`, `Error` and `End` write nothing: the first two are the caller's to judge, the end is [`finish`].
     ///
     /// [`finish`]: StreamEncoder::finish
@@ -125,6 +142,12 @@ pub trait StreamEncoder: Send {
 
     /// Takes note of a frame of this format that went to the client as it is. What is written later stands behind it.
     fn passed(&mut self, _frame: &SseFrame) {}
+
+    /// Writes a failure after content where the format tells it with what was written before. False = it does not, and
+    /// [`Dialect::in_band_error`] says it all.
+    fn broken_off(&mut self, _error: &GatewayError, _out: &mut BytesMut) -> bool {
+        false
+    }
 
     /// Takes note of what the run costs, before [`finish`]. Most formats have no place for it.
     ///
@@ -160,10 +183,22 @@ pub struct Decoded {
     /// Values that may reach the model, for an upper bound of the input tokens.
     pub billed: Vec<Range<usize>>,
     pub owned: OwnedFields,
+    /// None where the format has no word for it.
+    pub keeping: Option<Keeping>,
     /// The client's own conversation, in formats that name it.
     pub conversation: Option<Conversation>,
     /// Routing fields a caller has no say in, already removed from `body`.
     pub dropped: Vec<String>,
+}
+
+/// What the client wants to be kept of a call, and which kept answer it goes on from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keeping {
+    pub previous_response_id: Option<String>,
+    /// The answer can be retrieved later; so it is where the client says nothing.
+    pub store: bool,
+    /// The client polls for the answer instead of waiting.
+    pub background: bool,
 }
 
 /// Where a call belongs in a client that keeps conversations.
@@ -183,14 +218,18 @@ impl Decoded {
 }
 
 /// What a translated answer says about itself.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct About {
-    /// `chatcmpl-…`; the same on all frames of a stream.
+    /// The same on all frames of a stream.
     pub id: String,
     /// Unix seconds.
     pub created_s: u64,
     pub model: String,
     pub include_usage: bool,
+    /// The client's body, for formats whose answers repeat what was asked.
+    pub request: Bytes,
+    /// Unix seconds when it is called: answers tell when they were complete.
+    pub now_s: fn() -> u64,
 }
 
 /// The head of a streamed answer; names in lower case.

@@ -12,6 +12,7 @@ mod probes;
 mod receipt;
 mod reply;
 mod resume;
+mod unkept;
 mod unread;
 
 use std::any::Any;
@@ -86,7 +87,19 @@ fn routes(config: &mut web::ServiceConfig) {
         )
         .service(
             web::resource("/v1/messages/count_tokens")
-                .route(web::post().to(count_tokens::count))
+                .route(web::post().to(count_tokens::messages))
+                .route(web::method(actix_web::http::Method::OPTIONS).to(guard::preflight))
+                .default_service(web::to(wrong_method)),
+        )
+        .service(
+            web::resource("/v1/responses")
+                .route(web::post().to(chat::responses))
+                .route(web::method(actix_web::http::Method::OPTIONS).to(guard::preflight))
+                .default_service(web::to(wrong_method)),
+        )
+        .service(
+            web::resource("/v1/responses/input_tokens")
+                .route(web::post().to(count_tokens::response))
                 .route(web::method(actix_web::http::Method::OPTIONS).to(guard::preflight))
                 .default_service(web::to(wrong_method)),
         )

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::config::{self, Config, Durability, KnownKind, SqliteSync, StoreAt};
+use crate::domain::chat::Wire;
 use crate::pipeline::Snapshot;
 use crate::policy::{Policies, PolicySources, Source};
 use crate::pricing::PriceBook;
@@ -25,6 +26,7 @@ fn known_kinds() -> Vec<KnownKind> {
             default_base_url: adapter.default_base_url(),
             catalogue: adapter.catalogue(),
             moderates: adapter.moderator().is_some(),
+            responses: adapter.speaks(Wire::OpenAiResponses).is_some(),
         })
         .collect()
 }

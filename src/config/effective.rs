@@ -112,6 +112,7 @@ fn provider(provider: &Provider) -> Value {
         "key_header": provider.key_header,
         "api_version": provider.api_version,
         "max_tokens_field": provider.max_tokens_field,
+        "responses": provider.responses,
     })
 }
 

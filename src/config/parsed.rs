@@ -222,6 +222,8 @@ pub struct Provider {
     pub api_version: Option<String>,
     /// Request field that carries the output cap; none = the adapter decides.
     pub max_tokens_field: Option<String>,
+    /// Clients of OpenAI's Responses format are passed through to it in that format.
+    pub responses: bool,
     /// The kind's id in the bundled price list.
     pub catalogue: Option<&'static str>,
     /// The kind has a judge of texts.
@@ -361,4 +363,6 @@ pub struct KnownKind {
     pub catalogue: Option<&'static str>,
     /// It has a judge of texts.
     pub moderates: bool,
+    /// Its providers may speak OpenAI's Responses format beside their own.
+    pub responses: bool,
 }

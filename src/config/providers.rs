@@ -28,8 +28,16 @@ fn provider(name: &str, field: &Field<'_>, around: &Surroundings<'_>, kinds: &[K
     if !is_name(name) {
         field.key_problem("a provider's name has letters, digits, `-`, `_` and `.` only; rename it");
     }
-    let section =
-        field.section(&["kind", "base_url", "api_key", "api_keys", "key_header", "api_version", "max_tokens_field"]);
+    let section = field.section(&[
+        "kind",
+        "base_url",
+        "api_key",
+        "api_keys",
+        "key_header",
+        "api_version",
+        "max_tokens_field",
+        "responses",
+    ]);
     let kind = kind(&section, kinds);
     let default = kind.and_then(|kind| kind.default_base_url).map(|url| url.trim_end_matches('/'));
     let given = match (kind, default) {
@@ -37,10 +45,12 @@ fn provider(name: &str, field: &Field<'_>, around: &Surroundings<'_>, kinds: &[K
         (None, _) | (_, Some(_)) => section.get("base_url"),
     };
     let base_url = given.and_then(|field| base_url(&field)).or_else(|| default.map(str::to_owned)).unwrap_or_default();
+    let default_base_url = default == Some(&base_url);
     Provider {
         name: name.into(),
         kind: kind.map_or("", |kind| kind.name),
-        default_base_url: default == Some(&base_url),
+        default_base_url,
+        responses: responses(&section, kind, default_base_url),
         base_url,
         api_keys: api_keys(name, &section, around),
         key_header: section.get("key_header").and_then(|field| field.one_of(KEY_HEADERS)),
@@ -61,6 +71,17 @@ fn kind<'a>(section: &Section<'_>, kinds: &'a [KnownKind]) -> Option<&'a KnownKi
         field.problem(format!("no provider kind is named \"{}\"{}", short(name), hint(name, names)));
     }
     found
+}
+
+/// By default where the vendor itself answers; servers that copy one of its formats seldom copy both.
+fn responses(section: &Section<'_>, kind: Option<&KnownKind>, at_the_vendor: bool) -> bool {
+    let can = kind.is_some_and(|kind| kind.responses);
+    let Some(field) = section.get("responses") else { return can && at_the_vendor };
+    let wanted = field.one_of(&[("true", true), ("false", false)]).unwrap_or(false);
+    if wanted && kind.is_some() && !can {
+        field.problem("providers of this kind have no second format; remove the key");
+    }
+    wanted && can
 }
 
 /// Names end up in `provider/model`, in metrics and in logs.

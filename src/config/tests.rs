@@ -15,8 +15,9 @@ const KINDS: &[KnownKind] = &[
         default_base_url: Some("https://api.alpha.example/v1/"),
         catalogue: Some("alpha"),
         moderates: true,
+        responses: true,
     },
-    KnownKind { name: "beta", default_base_url: None, catalogue: None, moderates: false },
+    KnownKind { name: "beta", default_base_url: None, catalogue: None, moderates: false, responses: false },
 ];
 
 /// The shortest config that is complete.

@@ -8,10 +8,8 @@ mod stream;
 mod translate;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use serde_json::{Map, Value, json};
 
-use super::errors::{self, Class, ErrorFacts};
-use super::{About, Decoded, Dialect, ErrorReply, StreamEncoder};
+use super::{About, Decoded, Dialect, ErrorReply, StreamEncoder, errors, openai_error};
 use crate::domain::chat::{ChatReply, ChatRequest, Wire};
 use crate::domain::error::GatewayError;
 
@@ -55,54 +53,23 @@ impl Dialect for OpenAiChat {
     }
 
     fn error(&self, error: &GatewayError, _request_id: &str) -> ErrorReply {
-        let facts = errors::facts(error);
-        let body = envelope(&facts).to_string().into();
-        ErrorReply {
-            status: facts.status,
-            code: facts.code,
-            headers: facts.headers,
-            content_type: "application/json",
-            body,
-        }
+        openai_error::reply(error)
     }
 
     fn in_band_error(&self, error: &GatewayError, _request_id: &str) -> Bytes {
         let mut out = BytesMut::with_capacity(256);
         // Some SDKs look at the event's name, some at the `error` key: both make them raise.
         out.put_slice(b"event: error\ndata: ");
-        out.put_slice(envelope(&errors::facts(error)).to_string().as_bytes());
+        out.put_slice(openai_error::envelope(&errors::facts(error)).to_string().as_bytes());
         out.put_slice(b"\n\n");
         out.freeze()
     }
 }
 
-fn envelope(facts: &ErrorFacts) -> Value {
-    let mut error = Map::new();
-    error.insert("message".into(), facts.message.as_str().into());
-    error.insert("type".into(), error_type(facts.class).into());
-    // The published schema wants all four keys, null or not.
-    error.insert("param".into(), facts.param.as_deref().into());
-    error.insert("code".into(), facts.code.as_str().into());
-    if let Some(limit) = &facts.limit {
-        error.insert("limit".into(), Value::Object(limit.clone()));
-    }
-    json!({ "error": error })
-}
-
-fn error_type(class: Class) -> &'static str {
-    match class {
-        Class::InvalidRequest | Class::Authentication | Class::NotFound | Class::TooLarge => "invalid_request_error",
-        Class::Permission => "permission_error",
-        Class::Quota => "insufficient_quota",
-        Class::RateLimit => "rate_limit_error",
-        Class::Unavailable => "service_unavailable_error",
-        Class::Timeout => "timeout_error",
-        Class::Server => "server_error",
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[test]

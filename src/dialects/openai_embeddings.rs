@@ -94,6 +94,7 @@ fn decode(body: Bytes) -> Result<Decoded, GatewayError> {
         conversation: None,
         billed: Vec::with_capacity(1),
         owned: OwnedFields::default(),
+        keeping: None,
         dropped: Vec::new(),
     };
     for field in &fields {

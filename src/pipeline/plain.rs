@@ -12,7 +12,7 @@ use crate::egress::{self, Answer, Clocks};
 use super::client::Client;
 use super::exchange::{Attendance, Broken, Delivered, Exchange, drain, outbound, passed};
 use super::failures;
-use super::run::Run;
+use super::run::{Run, unix_ms};
 use super::usage::Sighting;
 
 /// Largest answer of a provider that is taken in one piece, in bytes.
@@ -58,7 +58,8 @@ impl Exchange<'_> {
         // The client's format needs numbers; where the provider sent none they are ours, as on the bill.
         let usage: Usage = sighting.bill(run, step).usage;
         reply.usage = Some(usage);
-        let body = run.call.dialect.encode(&reply, &about(run, reply.id.clone(), reply.model.clone(), step));
+        let model = reply.model.clone().unwrap_or_else(|| step.target.model.to_string());
+        let body = run.call.dialect.encode(&reply, &about(run, reply.id.clone(), model));
         Ok((Delivered::Plain { body }, sighting))
     }
 
@@ -113,13 +114,15 @@ impl Exchange<'_> {
     }
 }
 
-/// What a translated reply says of itself.
-pub(super) fn about(run: &Run, id: Option<String>, model: Option<String>, step: &super::route::Step) -> About {
+/// What a reply of ours says of itself.
+pub(super) fn about(run: &Run, id: Option<String>, model: String) -> About {
     let continued = run.call.decoded.conversation.as_ref().and_then(|conversation| conversation.continues.clone());
     About {
-        id: continued.or(id).unwrap_or_else(|| run.call.run.to_string()),
+        id: run.call.dialect.answer_id(&run.call.run, continued.or(id)),
         created_s: run.started_ms / 1_000,
-        model: model.unwrap_or_else(|| step.target.model.to_string()),
+        model,
         include_usage: run.call.decoded.include_usage,
+        request: run.call.decoded.body.clone(),
+        now_s: || unix_ms() / 1_000,
     }
 }

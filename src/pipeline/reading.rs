@@ -53,7 +53,7 @@ pub(super) struct Reading<'a> {
 impl<'a> Reading<'a> {
     pub(super) fn new(step: &'a Step, run: &Run) -> Self {
         let call = &run.call;
-        let about = about(run, None, None, step);
+        let about = about(run, None, step.target.model.to_string());
         let output = if step.adapter.wire() == call.dialect.wire() {
             Output::Pass { show_usage: call.decoded.include_usage, behind: None }
         } else {
@@ -186,6 +186,14 @@ impl<'a> Reading<'a> {
             }
         }
         self.pending.split().freeze()
+    }
+
+    /// What knows how far the client's stream is.
+    pub(super) fn into_encoder(self) -> Box<dyn StreamEncoder> {
+        match self.output {
+            Output::Translate(encoder) | Output::Pass { behind: Some(encoder), .. } => encoder,
+            Output::Pass { behind: None, .. } => self.dialect.encoder(&self.about),
+        }
     }
 
     /// Ends a stream that used up its hold the way a reached output cap ends.

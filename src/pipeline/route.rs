@@ -134,7 +134,9 @@ pub(super) fn plan(run: &Run, course: &Course<'_>, input: u64, cap: u64) -> Resu
 /// Who takes a call in this wire for the target.
 fn adapter(target: &Target, wire: Wire) -> Option<&'static dyn Adapter> {
     let adapter = providers::adapter(target.provider.kind)?;
-    adapter.speaks(wire).or(wire.is_chat().then_some(adapter))
+    // Servers that copy a vendor's first format seldom copy its second: config knows.
+    let spoken = adapter.speaks(wire).filter(|_| wire != Wire::OpenAiResponses || target.provider.responses);
+    spoken.or(wire.is_chat().then_some(adapter))
 }
 
 /// The one kind of call that is no chat.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::config::Key;
-use crate::dialects::{Decoded, Dialect};
+use crate::dialects::{Decoded, Dialect, StreamEncoder};
 use crate::domain::caller::Caller;
 use crate::domain::error::GatewayError;
 use crate::domain::ids::RunId;
@@ -84,6 +84,8 @@ pub(super) struct Run {
     pub first_content: Option<Instant>,
     pub cut_at_hold: bool,
     pub dropped: Vec<String>,
+    /// Of a stream that broke off after content: it knows how that is told.
+    pub broken_off: Option<Box<dyn StreamEncoder>>,
 }
 
 impl Run {
@@ -106,6 +108,7 @@ impl Run {
             first_content: None,
             cut_at_hold: false,
             dropped,
+            broken_off: None,
         }
     }
 

@@ -1,5 +1,7 @@
 //! The run's last act on every path: money first, then the end of the answer, then the record.
 
+use bytes::{Bytes, BytesMut};
+
 use crate::domain::error::GatewayError;
 use crate::domain::money::NanoUsd;
 use crate::domain::record::{Outcome, RECORD_VERSION, RunRecord};
@@ -10,6 +12,7 @@ use super::Hall;
 use super::client::{Client, Gone, Head};
 use super::exchange::{Delivered, stream_head};
 use super::headers;
+use super::plain::about;
 use super::run::{End, Run, unix_ms};
 
 /// Status of a run whose client left first, in logs and receipts.
@@ -17,7 +20,7 @@ const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 impl Hall {
     /// Settles or voids the hold, ends the reply, writes the record.
-    pub(super) async fn settle(&self, run: Run, end: Result<Delivered, End>, mut client: Client) {
+    pub(super) async fn settle(&self, mut run: Run, end: Result<Delivered, End>, mut client: Client) {
         let price = run.price_with(0);
         if run.held {
             let unsent = run.attempts.iter().all(|a| a.error.as_deref() == Some("connect"));
@@ -38,7 +41,7 @@ impl Hall {
                 (outcome, reply.status, Some(reply.code))
             }
         };
-        if answer(&run, end, &mut client, price).await.is_err() && outcome != Outcome::Error {
+        if answer(&mut run, end, &mut client, price).await.is_err() && outcome != Outcome::Error {
             (outcome, status, code) = (Outcome::ClientGone, CLIENT_CLOSED_REQUEST, None);
         }
         if client.journal_failed() {
@@ -88,7 +91,7 @@ impl Hall {
 }
 
 /// Sends what the client still has to get.
-async fn answer(run: &Run, end: Result<Delivered, End>, client: &mut Client, price: NanoUsd) -> Result<(), Gone> {
+async fn answer(run: &mut Run, end: Result<Delivered, End>, client: &mut Client, price: NanoUsd) -> Result<(), Gone> {
     let cost = format!("headgate cost_usd={price}");
     match end {
         Ok(Delivered::Plain { body }) => {
@@ -113,10 +116,24 @@ async fn answer(run: &Run, end: Result<Delivered, End>, client: &mut Client, pri
         }
         Err(End::Failed(error)) if client.head_sent() => {
             // No end follows: the connection closes abnormally behind the error frame.
-            client.send(run.call.dialect.in_band_error(&error, &run.call.request_id)).await
+            let told = broken_off(run, &error);
+            client.send(told).await
         }
         Err(End::Failed(error)) => client.send_head(refusal(run, &error)).await,
     }
+}
+
+/// The frames of a failure after the head.
+fn broken_off(run: &mut Run, error: &GatewayError) -> Bytes {
+    let dialect = run.call.dialect;
+    let mut encoder = match run.broken_off.take() {
+        Some(encoder) => encoder,
+        // The head went out to keep the client waiting, and nothing behind it.
+        None => dialect.encoder(&about(run, None, run.call.decoded.model.clone().unwrap_or_default())),
+    };
+    let mut out = BytesMut::new();
+    let told = encoder.broken_off(error, &mut out);
+    if told { out.freeze() } else { dialect.in_band_error(error, &run.call.request_id) }
 }
 
 fn refusal(run: &Run, error: &GatewayError) -> Head {

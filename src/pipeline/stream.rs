@@ -41,7 +41,14 @@ impl Exchange<'_> {
             if reading.content && self.commit(run, client, attendance, &mut reading).await.is_err() {
                 return Err(Broken::Gone(Some(reading.sighting)));
             }
-            let whole = read.map_err(|failure| reading.broken(*failure))?;
+            let whole = match read {
+                Ok(whole) => whole,
+                Err(failure) => {
+                    let broken = reading.broken(*failure);
+                    run.broken_off = reading.content.then(|| reading.into_encoder());
+                    return Err(broken);
+                }
+            };
             if whole {
                 tokio::spawn(drain(answer));
                 return Ok((Delivered::Stream { tail: reading.tail(run) }, reading.sighting));

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use crate::dialects::{ANTHROPIC_MESSAGES, Dialect, OPENAI_CHAT, OPENAI_EMBEDDINGS, UI_MESSAGES};
+use crate::dialects::{ANTHROPIC_MESSAGES, Dialect, OPENAI_CHAT, OPENAI_EMBEDDINGS, OPENAI_RESPONSES, UI_MESSAGES};
 use crate::domain::error::GatewayError;
 use crate::domain::ids::RunId;
 use crate::pipeline::{Call, RunHandle};
 
-use super::{Connection, Door, body, caller, guard, keeping, reply, unread};
+use super::{Connection, Door, body, caller, guard, keeping, reply, unkept, unread};
 
 pub(super) async fn openai_chat(request: HttpRequest, payload: web::Payload, door: web::Data<Door>) -> HttpResponse {
     chat(OPENAI_CHAT, &request, payload, &door).await
@@ -17,6 +17,10 @@ pub(super) async fn openai_chat(request: HttpRequest, payload: web::Payload, doo
 
 pub(super) async fn messages(request: HttpRequest, payload: web::Payload, door: web::Data<Door>) -> HttpResponse {
     chat(ANTHROPIC_MESSAGES, &request, payload, &door).await
+}
+
+pub(super) async fn responses(request: HttpRequest, payload: web::Payload, door: web::Data<Door>) -> HttpResponse {
+    chat(OPENAI_RESPONSES, &request, payload, &door).await
 }
 
 pub(super) async fn ui_messages(request: HttpRequest, payload: web::Payload, door: web::Data<Door>) -> HttpResponse {
@@ -65,6 +69,7 @@ async fn start(
     let body = body::read(request, payload, config.server.max_body_bytes, config.timeouts.client_body).await?;
     *dialect = dialect.variant(&body).unwrap_or(*dialect);
     let decoded = Arc::new(dialect.decode(body.clone())?);
+    unkept::refuse(decoded.keeping.as_ref())?;
     let journaled = keeping::journaled(request, &caller, &body, *dialect, &decoded)?;
     let retries = request.headers().get("x-stainless-retry-count").and_then(|value| value.to_str().ok());
     let call = Call {

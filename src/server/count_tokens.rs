@@ -1,36 +1,60 @@
-//! `POST /v1/messages/count_tokens`: an estimate of our own, so that it costs no provider's call and is the same for
+//! `POST /v1/messages/count_tokens` and `POST /v1/responses/input_tokens`: an estimate of our own, so that it costs no provider's call and is the same for
 //! every target of a tier. See [`tokens::input_estimate`] for how it is made.
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::Bytes;
 use serde::Serialize;
 
-use crate::dialects::{ANTHROPIC_MESSAGES, Decoded, countable_messages};
+use crate::dialects::{ANTHROPIC_MESSAGES, Decoded, Dialect, OPENAI_RESPONSES, countable_messages, countable_response};
 use crate::domain::error::GatewayError;
 use crate::pricing::tokens;
 
-use super::{Door, body, caller, guard, reply, unread};
+use super::{Door, body, caller, guard, reply, unkept, unread};
 
 #[derive(Serialize)]
 struct Count {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object: Option<&'static str>,
     input_tokens: u64,
 }
 
-pub(super) async fn count(request: HttpRequest, mut payload: web::Payload, door: web::Data<Door>) -> HttpResponse {
-    let request_id = reply::request_id(&request);
+/// How a format asks for its count.
+struct Asked {
+    dialect: &'static dyn Dialect,
+    decode: fn(Bytes) -> Result<Decoded, GatewayError>,
+    object: Option<&'static str>,
+}
+
+pub(super) async fn messages(request: HttpRequest, payload: web::Payload, door: web::Data<Door>) -> HttpResponse {
+    count(Asked { dialect: ANTHROPIC_MESSAGES, decode: countable_messages, object: None }, &request, payload, &door)
+        .await
+}
+
+pub(super) async fn response(request: HttpRequest, payload: web::Payload, door: web::Data<Door>) -> HttpResponse {
+    let object = Some("response.input_tokens");
+    count(Asked { dialect: OPENAI_RESPONSES, decode: countable_response, object }, &request, payload, &door).await
+}
+
+async fn count(asked: Asked, request: &HttpRequest, mut payload: web::Payload, door: &Door) -> HttpResponse {
+    let request_id = reply::request_id(request);
     let mut origin = None;
-    let mut response = match read(&request, &mut payload, &door, &mut origin).await {
-        Err(error) => unread::drained(reply::error(ANTHROPIC_MESSAGES, &error, &request_id), payload),
-        Ok(call) => HttpResponse::Ok()
-            .insert_header(("cache-control", "no-store"))
-            .insert_header(("x-request-id", request_id.as_str()))
-            .insert_header(("request-id", request_id.as_str()))
-            .json(Count { input_tokens: estimate(&call) }),
+    let mut response = match read(&asked, request, &mut payload, door, &mut origin).await {
+        Err(error) => unread::drained(reply::error(asked.dialect, &error, &request_id), payload),
+        Ok(call) => {
+            let mut reply = HttpResponse::Ok();
+            reply.insert_header(("cache-control", "no-store")).insert_header(("x-request-id", request_id.as_str()));
+            if let Some(name) = asked.dialect.request_id_header() {
+                reply.insert_header((name, request_id.as_str()));
+            }
+            reply.json(Count { object: asked.object, input_tokens: estimate(&call) })
+        }
     };
     guard::allow(&mut response, origin.as_deref());
     response
 }
 
 async fn read(
+    asked: &Asked,
     request: &HttpRequest,
     payload: &mut web::Payload,
     door: &Door,
@@ -42,7 +66,9 @@ async fn read(
     let (_, key) = caller::identify(request, config)?;
     *origin = guard::origin(request, key.as_deref())?;
     let body = body::read(request, payload, config.server.max_body_bytes, config.timeouts.client_body).await?;
-    countable_messages(body)
+    let call = (asked.decode)(body)?;
+    unkept::refuse(call.keeping.as_ref())?;
+    Ok(call)
 }
 
 fn estimate(call: &Decoded) -> u64 {

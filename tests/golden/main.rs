@@ -1,5 +1,6 @@
 //! Translations as golden files: one `case.in` and its results per case, whole bodies compared. `case.out` is for a client
-//! of OpenAI's format, `case.messages` for one of Anthropic's, `case.ui` and `case.ui4` for chat pages of the AI SDK.
+//! of OpenAI's chat format, `case.messages` for one of Anthropic's, `case.responses` for one of OpenAI's Responses,
+//! `case.ui` and `case.ui4` for chat pages of the AI SDK.
 //!
 //! A new case is a new `.in` file; `UPDATE_GOLDEN=1 cargo test --test golden` writes the results beside it, to be read
 //! before they are committed.
@@ -7,6 +8,7 @@
 mod cases;
 mod messages;
 mod properties;
+mod responses;
 mod ui;
 
 use std::time::{Duration, SystemTime};
@@ -23,7 +25,14 @@ use serde_json::{Value, json};
 use cases::{each_json, each_stream};
 
 fn about() -> About {
-    About { id: "chatcmpl-golden".into(), created_s: 1_795_500_000, model: "asked/model".into(), include_usage: true }
+    About {
+        id: "chatcmpl-golden".into(),
+        created_s: 1_795_500_000,
+        model: "asked/model".into(),
+        include_usage: true,
+        request: Bytes::from_static(br#"{"metadata":{"k":"v"},"temperature":0.5}"#),
+        now_s: || 1_795_500_003,
+    }
 }
 
 fn provider(kind: &str) -> &'static dyn Adapter {

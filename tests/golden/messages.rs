@@ -45,7 +45,7 @@ fn requests_reach_every_provider_with_the_same_meaning() {
     });
 }
 
-fn refused(error: &GatewayError) -> Value {
+pub fn refused(error: &GatewayError) -> Value {
     match error {
         GatewayError::InvalidRequest { message, param } => json!({ "refused": message, "param": param }),
         other => json!({ "refused": format!("{other:?}") }),

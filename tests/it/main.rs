@@ -31,6 +31,7 @@ mod process;
 mod providers;
 mod receipts;
 mod reload;
+mod responses;
 mod resting;
 mod safety;
 mod streaming;

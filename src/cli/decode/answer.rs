@@ -160,6 +160,8 @@ fn client(
         created_s: 0,
         model: reply.model.clone().unwrap_or_else(|| "recorded".into()),
         include_usage: true,
+        request: Bytes::new(),
+        now_s: || 0,
     };
     let whole = match &error {
         Some(error) => dialect.error(error, "recorded").body,

@@ -125,6 +125,15 @@ fn an_unknown_provider_kind_gets_the_nearest_one() {
 }
 
 #[test]
+fn a_second_format_that_a_kind_does_not_have_is_refused() {
+    let two = "one: { kind: alpha }\n  two: { kind: beta, base_url: \"http://127.0.0.1:1\", responses: true }";
+    assert_snapshot!(complaint(&SMALL.replace("one: { kind: alpha }", two)), @r"
+    config.yaml:3:65: providers.two.responses: providers of this kind have no second format; remove the key
+    1 problem in the config
+    ");
+}
+
+#[test]
 fn what_is_missing_is_named_together_with_what_to_write() {
     assert_snapshot!(complaint("tiers:\n  simple: { max_tokens: 5 }\nkeys: [{ team: a }]\nlimits: [{ usd: 5 }]\n"), @r#"
     config.yaml:2:3: tiers.simple.primary: is missing; write the target that answers first: provider/model

@@ -9,6 +9,7 @@ fn shipped() -> Config {
         default_base_url: Some("https://api.example"),
         catalogue: Some(name),
         moderates: true,
+        responses: name == "openai",
     });
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.yaml");
     load(&path, &env(&[]), &kinds).unwrap_or_else(|problems| panic!("{problems}"))

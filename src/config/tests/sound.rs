@@ -138,6 +138,17 @@ fn a_provider_may_take_its_key_in_another_header_and_want_a_version() {
 }
 
 #[test]
+fn the_vendor_is_asked_in_its_second_format_and_a_copy_of_it_only_where_config_says_so() {
+    let responses = |rest: &str| {
+        let one = format!("one: {{ kind: {rest} }}");
+        sound(&SMALL.replace("one: { kind: alpha }", &one)).providers[0].responses
+    };
+    assert!(responses("alpha") && responses("alpha, base_url: \"http://127.0.0.1:1/v1\", responses: true"));
+    assert!(!responses("alpha, responses: false") && !responses("alpha, base_url: \"http://127.0.0.1:1/v1\""));
+    assert!(!responses("beta, base_url: \"http://127.0.0.1:1/v1\""));
+}
+
+#[test]
 fn the_environment_overrides_the_file() {
     let variables = [
         ("HEADGATE_SERVER__LISTEN", "127.0.0.1:1"),

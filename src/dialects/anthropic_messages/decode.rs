@@ -95,6 +95,7 @@ pub(in crate::dialects) fn countable(body: Bytes) -> Result<Decoded, GatewayErro
         user: None,
         billed: Vec::with_capacity(4),
         owned: OwnedFields::default(),
+        keeping: None,
         conversation: None,
         dropped: Vec::new(),
     };

@@ -182,7 +182,14 @@ mod tests {
     use super::*;
 
     fn encoded(answer: &ChatReply) -> Value {
-        let about = About { id: "msg_1".into(), created_s: 5, model: "m".into(), include_usage: true };
+        let about = About {
+            id: "msg_1".into(),
+            created_s: 5,
+            model: "m".into(),
+            include_usage: true,
+            request: Bytes::new(),
+            now_s: || 9,
+        };
         serde_json::from_slice(&reply(answer, &about)).expect("JSON")
     }
 

@@ -92,6 +92,7 @@ pub(super) fn decode(body: Bytes) -> Result<Decoded, GatewayError> {
         user: None,
         billed: Vec::with_capacity(4),
         owned: OwnedFields::default(),
+        keeping: None,
         conversation: None,
         dropped: Vec::new(),
     };

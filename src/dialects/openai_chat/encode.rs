@@ -133,7 +133,14 @@ mod tests {
     fn an_answer_without_text_has_null_content_and_its_calls() {
         let call = Part::ToolCall { id: "c1".into(), name: "f".into(), arguments: "{}".into() };
         let answer = ChatReply { parts: vec![call], finish: Some(Finish::ToolCalls), ..ChatReply::default() };
-        let about = About { id: "chatcmpl-1".into(), created_s: 5, model: "m".into(), include_usage: false };
+        let about = About {
+            id: "chatcmpl-1".into(),
+            created_s: 5,
+            model: "m".into(),
+            include_usage: false,
+            request: Bytes::new(),
+            now_s: || 9,
+        };
 
         let body: Value = serde_json::from_slice(&reply(&answer, &about)).expect("JSON");
 

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::dialects::data_url;
 use crate::dialects::text_files::as_text;
 use crate::domain::chat::{Media, Message, Part, Role};
 use crate::domain::error::GatewayError;
@@ -196,15 +197,7 @@ fn part(mut value: Value, place: Place) -> Result<Part, GatewayError> {
 }
 
 fn media(url: &str, place: Place) -> Result<Media, GatewayError> {
-    let Some(inline) = url.strip_prefix("data:") else { return Ok(Media::Url(url.to_owned())) };
-    match inline.split_once(',') {
-        Some((about, content)) if about.ends_with(";base64") => {
-            // `image/png;name=x;base64`: only the type counts.
-            let media_type = about.split(';').next().unwrap_or_default().to_ascii_lowercase();
-            Ok(Media::Inline { media_type, data: content.to_owned() })
-        }
-        _ => Err(place.refuse("has a data URL that is not base64")),
-    }
+    data_url::media(url).ok_or_else(|| place.refuse("has a data URL that is not base64"))
 }
 
 /// The message at fault.

@@ -192,7 +192,14 @@ mod tests {
     use crate::domain::chat::Finish;
 
     fn encode(include_usage: bool, events: &[ChatEvent]) -> String {
-        let about = About { id: "chatcmpl-1".into(), created_s: 5, model: "m".into(), include_usage };
+        let about = About {
+            id: "chatcmpl-1".into(),
+            created_s: 5,
+            model: "m".into(),
+            include_usage,
+            request: bytes::Bytes::new(),
+            now_s: || 9,
+        };
         let (mut encoder, mut out) = (Encoder::new(&about), BytesMut::new());
         for event in events {
             encoder.push(event, &mut out);

@@ -37,6 +37,7 @@ pub(super) fn decode(body: Bytes) -> Result<Decoded, GatewayError> {
         user: None,
         billed: Vec::with_capacity(3),
         owned: OwnedFields::default(),
+        keeping: None,
         conversation: None,
         dropped: Vec::new(),
     };

@@ -131,7 +131,14 @@ mod tests {
 
     #[test]
     fn a_call_that_can_not_be_read_is_an_error_and_never_carried_out() {
-        let about = About { id: "msg_1".into(), created_s: 5, model: "m".into(), include_usage: true };
+        let about = About {
+            id: "msg_1".into(),
+            created_s: 5,
+            model: "m".into(),
+            include_usage: true,
+            request: Bytes::new(),
+            now_s: || 9,
+        };
         let (mut encoder, mut out) = (Encoder::new(&about), BytesMut::new());
         encoder.push(&ChatEvent::ToolStart { index: 0, id: "a".into(), name: "f".into() }, &mut out);
         encoder.push(&ChatEvent::ToolArguments { index: 0, fragment: "{\"x\":".into() }, &mut out);

@@ -1,7 +1,14 @@
 use super::*;
 
 fn encoder() -> Encoder {
-    Encoder::new(&About { id: "msg_1".into(), created_s: 5, model: "m".into(), include_usage: true })
+    Encoder::new(&About {
+        id: "msg_1".into(),
+        created_s: 5,
+        model: "m".into(),
+        include_usage: true,
+        request: bytes::Bytes::new(),
+        now_s: || 9,
+    })
 }
 
 /// Name and data of every frame.

@@ -4,7 +4,14 @@ use super::*;
 
 /// The chunks of an answer of these events.
 fn chunks(events: &[ChatEvent]) -> Vec<Value> {
-    let about = About { id: "msg_1".into(), created_s: 5, model: "m".into(), include_usage: true };
+    let about = About {
+        id: "msg_1".into(),
+        created_s: 5,
+        model: "m".into(),
+        include_usage: true,
+        request: bytes::Bytes::new(),
+        now_s: || 9,
+    };
     let (mut encoder, mut out) = (Encoder::new(&about), BytesMut::new());
     for event in events {
         encoder.push(event, &mut out);
