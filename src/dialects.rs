@@ -59,6 +59,9 @@ pub fn countable_messages(body: Bytes) -> Result<Decoded, GatewayError> {
     anthropic_messages::countable(body)
 }
 
+/// A kept response of [`OPENAI_RESPONSES`], read back.
+pub use openai_responses::{Stored, continued as continued_response, stored as stored_response};
+
 /// A wire format that clients speak.
 pub trait Dialect: Sync {
     /// Name in facts, logs and receipts.
@@ -106,6 +109,12 @@ pub trait Dialect: Sync {
 
     /// The frame for a failure after content. No end marker follows it, so that every SDK notices.
     fn in_band_error(&self, error: &GatewayError, request_id: &str) -> Bytes;
+
+    /// The id that clients of this format ask for the answer by, read from a whole body or the first frame of a stream;
+    /// none = they never do.
+    fn told_id(&self, _first: &Bytes) -> Option<String> {
+        None
+    }
 
     /// The frames that end a stream which its own user stopped; none = the format has no words for that.
     fn stopped(&self) -> Option<Bytes> {

@@ -116,6 +116,10 @@ impl Hall {
         &self.kept
     }
 
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
     pub fn targets(&self) -> &Targets {
         &self.targets
     }

@@ -11,8 +11,8 @@ mod models;
 mod probes;
 mod receipt;
 mod reply;
+mod responses;
 mod resume;
-mod unkept;
 mod unread;
 
 use std::any::Any;
@@ -93,13 +93,32 @@ fn routes(config: &mut web::ServiceConfig) {
         )
         .service(
             web::resource("/v1/responses")
-                .route(web::post().to(chat::responses))
+                .route(web::post().to(chat::response))
                 .route(web::method(actix_web::http::Method::OPTIONS).to(guard::preflight))
                 .default_service(web::to(wrong_method)),
         )
         .service(
             web::resource("/v1/responses/input_tokens")
                 .route(web::post().to(count_tokens::response))
+                .route(web::method(actix_web::http::Method::OPTIONS).to(guard::preflight))
+                .default_service(web::to(wrong_method)),
+        )
+        .service(
+            web::resource("/v1/responses/{id}")
+                .route(web::get().to(responses::show))
+                .route(web::delete().to(responses::delete))
+                .route(web::method(actix_web::http::Method::OPTIONS).to(guard::preflight))
+                .default_service(web::to(wrong_method)),
+        )
+        .service(
+            web::resource("/v1/responses/{id}/input_items")
+                .route(web::get().to(responses::input_items))
+                .route(web::method(actix_web::http::Method::OPTIONS).to(guard::preflight))
+                .default_service(web::to(wrong_method)),
+        )
+        .service(
+            web::resource("/v1/responses/{id}/cancel")
+                .route(web::post().to(responses::cancel))
                 .route(web::method(actix_web::http::Method::OPTIONS).to(guard::preflight))
                 .default_service(web::to(wrong_method)),
         )

@@ -95,6 +95,14 @@ pub(super) fn facts(error: &GatewayError) -> ErrorFacts {
             let message = format!("`{}` does not answer {}; check the method.", echo(path), echo(method));
             row(405, Class::InvalidRequest, "method_not_allowed", message, Retry::Never)
         }
+        GatewayError::ResponseNotFound { id } => {
+            let message = format!(
+                "No stored response has the id `{}`; it was never stored, was deleted, or is older than the gateway keeps \
+                 them.",
+                echo(id)
+            );
+            row(404, Class::NotFound, "response_not_found", message, Retry::Never)
+        }
         GatewayError::ModelNotFound { model, known } => {
             let message = model_not_found(model, known);
             row(404, Class::NotFound, "model_not_found", message, Retry::Never).at(Some("model".into()))

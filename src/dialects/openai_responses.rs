@@ -8,6 +8,7 @@ mod foreign;
 mod input;
 mod items;
 mod reasoning;
+mod stored;
 mod stream;
 mod tools;
 mod translate;
@@ -21,6 +22,7 @@ use crate::domain::error::GatewayError;
 use crate::domain::ids::RunId;
 
 pub(super) use decode::countable;
+pub use stored::{Stored, continued, stored};
 
 pub(super) struct OpenAiResponses;
 
@@ -42,8 +44,13 @@ impl Dialect for OpenAiResponses {
     }
 
     fn without_foreign(&self, call: &Decoded) -> Option<Decoded> {
-        let body = foreign::cut(&call.body)?;
-        Some(Decoded { dropped: vec!["input.reasoning".to_owned()], ..countable(body).ok()? })
+        let goes_on = call.keeping.as_ref().is_some_and(|keeping| keeping.previous_response_id.is_some());
+        let (body, dropped) = match foreign::cut(&call.body) {
+            Some(body) => (body, vec!["input.reasoning".to_owned()]),
+            None if goes_on => (call.body.clone(), Vec::new()),
+            None => return None,
+        };
+        Some(Decoded { dropped, ..countable(stored::detached(&body)).ok()? })
     }
 
     fn prompt_text(&self, call: &Decoded) -> String {
@@ -53,6 +60,10 @@ impl Dialect for OpenAiResponses {
     /// Clients of this format come back with the id: it has to be one that we know.
     fn answer_id(&self, run: &RunId, _provider: Option<String>) -> String {
         run.to_string().replacen("run_", "resp_", 1)
+    }
+
+    fn told_id(&self, first: &Bytes) -> Option<String> {
+        stored::id_of(first)
     }
 
     fn encode(&self, reply: &ChatReply, about: &About) -> Bytes {

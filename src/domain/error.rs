@@ -38,6 +38,10 @@ pub enum GatewayError {
         method: String,
         path: String,
     },
+    /// No kept response has this id, or it is someone else's.
+    ResponseNotFound {
+        id: String,
+    },
     ModelNotFound {
         model: String,
         known: Vec<String>,

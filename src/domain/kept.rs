@@ -101,6 +101,8 @@ pub enum NameKind {
     Idempotency,
     /// A chat of one user, which leads to its newest answer.
     Chat,
+    /// A response whose id its provider minted.
+    Response,
 }
 
 impl KeptName {
@@ -109,6 +111,7 @@ impl KeptName {
         let kind: &[u8] = match kind {
             NameKind::Idempotency => b"idempotency",
             NameKind::Chat => b"chat",
+            NameKind::Response => b"response",
         };
         let mut hash = Sha256::new();
         for part in [kind, key.as_bytes()].iter().chain(parts) {

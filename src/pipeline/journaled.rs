@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::error::GatewayError;
 use crate::domain::ids::RunId;
-use crate::domain::kept::{Claim, KEPT_VERSION, KeptAbout, KeptName};
+use crate::domain::kept::{Claim, KEPT_VERSION, KeptAbout, KeptName, KeptRun, KeptState};
 use crate::runs::{Opened, Opening};
 use crate::store::StoreError;
 
@@ -16,7 +16,7 @@ use super::Hall;
 use super::client::Client;
 use super::follow::{Follower, refused};
 use super::live::Live;
-use super::recorder::Recorder;
+use super::recorder::{Naming, Recorder};
 use super::run::{Call, unix_ms};
 
 /// How a run is kept, so that its answer can be read again.
@@ -69,7 +69,7 @@ impl Hall {
         let stop = if how.outlives_connection { CancellationToken::new() } else { client.gone() };
         let live = self.live.start(run, stop.clone());
         let (kept, journal) = (self.kept.clone(), self.journal.clone());
-        let recorder = Recorder::new(run, Arc::clone(&live), kept, journal, keep, how.claim);
+        let recorder = Recorder::new(run, Arc::clone(&live), kept, journal, keep, how.claim, Naming::of(&call));
         let hall = Arc::clone(self);
         let story = async move {
             Arc::clone(&hall).run(call, Client::journal(recorder, stop)).await;
@@ -91,6 +91,15 @@ impl Hall {
             None => self.kept.ask_stop(run).await?,
         }
         Ok(())
+    }
+
+    /// Forgets a journaled run, its request and its answer. One that still runs is stopped.
+    pub async fn delete(&self, kept: &KeptRun) -> Result<(), StoreError> {
+        if kept.state == KeptState::Running {
+            self.stop(kept.about.id).await?;
+        }
+        self.kept.forget(kept.about.id, None).await?;
+        self.journal.forget(kept.about.id).await
     }
 
     /// Ends runs of this process whose callers asked another one.

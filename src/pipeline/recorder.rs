@@ -7,8 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
+use crate::dialects::Dialect;
 use crate::domain::ids::RunId;
-use crate::domain::kept::{Claim, KeptHead, KeptState};
+use crate::domain::kept::{Claim, KeptHead, KeptName, KeptState, NameKind};
 use crate::domain::sse::{SseCaps, SseSplitter};
 use crate::journal::Journal;
 use crate::runs::KeptRuns;
@@ -16,6 +17,7 @@ use crate::store::StoreError;
 
 use super::client::{Gone, Head};
 use super::live::{Live, Piece};
+use super::run::Call;
 
 /// How long a store that does not answer is tried before the run is given up.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -35,6 +37,26 @@ pub(super) struct Recorder {
     next: u64,
     told: Told,
     failed: bool,
+    naming: Naming,
+}
+
+/// How a run is found by the id that its answer tells.
+pub(super) struct Naming {
+    dialect: &'static dyn Dialect,
+    key: Arc<str>,
+}
+
+impl Naming {
+    pub(super) fn of(call: &Call) -> Self {
+        Naming { dialect: call.dialect, key: Arc::clone(&call.caller.key) }
+    }
+
+    /// The name for the id in `first`, a whole body or the first frame of a stream; none where its clients never ask
+    /// for an answer by its id, or the id is the run's own.
+    fn name(&self, run: RunId, first: &Bytes) -> Option<KeptName> {
+        let id = self.dialect.told_id(first).filter(|id| *id != self.dialect.answer_id(&run, None))?;
+        Some(KeptName::new(NameKind::Response, &self.key, &[id.as_bytes()]))
+    }
 }
 
 /// What of the answer is out.
@@ -55,8 +77,9 @@ impl Recorder {
         journal: Journal,
         keep: Duration,
         claim: Option<Claim>,
+        naming: Naming,
     ) -> Self {
-        Recorder { run, live, kept, journal, keep, claim, next: 0, told: Told::Nothing, failed: false }
+        Recorder { run, live, kept, journal, keep, claim, next: 0, told: Told::Nothing, failed: false, naming }
     }
 
     pub(super) fn head_sent(&self) -> bool {
@@ -76,6 +99,7 @@ impl Recorder {
         match &body {
             None => self.patiently(|| runs.set_head(run, &kept)).await?,
             Some(body) if kept.status == 200 => {
+                self.name(body).await?;
                 self.patiently(|| runs.close(run, KeptState::Whole, Some((&kept, body)))).await?;
             }
             // Neither a refusal nor a failure is kept: the next try must be a try.
@@ -88,11 +112,21 @@ impl Recorder {
 
     pub(super) async fn frames(&mut self, bytes: Bytes) -> Result<(), Gone> {
         let frames = split(&bytes);
+        if let Some(frame) = frames.first().filter(|_| self.next == 0) {
+            self.name(frame).await?;
+        }
         let (run, journal, first, keep) = (self.run, self.journal.clone(), self.next, self.keep);
         self.patiently(|| journal.append(run, first, frames.clone(), keep)).await?;
         self.next += frames.len() as u64;
         self.live.say(frames.into_iter().map(Piece::Frame));
         Ok(())
+    }
+
+    /// Before anyone is told the id, it leads to the run.
+    async fn name(&mut self, first: &Bytes) -> Result<(), Gone> {
+        let Some(name) = self.naming.name(self.run, first) else { return Ok(()) };
+        let (run, runs, keep) = (self.run, self.kept.clone(), self.keep);
+        self.patiently(|| runs.set_name(run, name, keep)).await
     }
 
     pub(super) async fn last_frames(&mut self, comment: Bytes, tail: Bytes) -> Result<(), Gone> {

@@ -9,7 +9,7 @@ use crate::domain::error::GatewayError;
 use crate::domain::ids::RunId;
 use crate::pipeline::{Call, RunHandle};
 
-use super::{Connection, Door, body, caller, guard, keeping, reply, unkept, unread};
+use super::{Connection, Door, body, caller, guard, keeping, reply, responses, unread};
 
 pub(super) async fn openai_chat(request: HttpRequest, payload: web::Payload, door: web::Data<Door>) -> HttpResponse {
     chat(OPENAI_CHAT, &request, payload, &door).await
@@ -19,7 +19,7 @@ pub(super) async fn messages(request: HttpRequest, payload: web::Payload, door: 
     chat(ANTHROPIC_MESSAGES, &request, payload, &door).await
 }
 
-pub(super) async fn responses(request: HttpRequest, payload: web::Payload, door: web::Data<Door>) -> HttpResponse {
+pub(super) async fn response(request: HttpRequest, payload: web::Payload, door: web::Data<Door>) -> HttpResponse {
     chat(OPENAI_RESPONSES, &request, payload, &door).await
 }
 
@@ -68,9 +68,10 @@ async fn start(
     }
     let body = body::read(request, payload, config.server.max_body_bytes, config.timeouts.client_body).await?;
     *dialect = dialect.variant(&body).unwrap_or(*dialect);
-    let decoded = Arc::new(dialect.decode(body.clone())?);
-    unkept::refuse(decoded.keeping.as_ref())?;
+    let decoded = dialect.decode(body.clone())?;
+    keeping::in_foreground(decoded.keeping.as_ref())?;
     let journaled = keeping::journaled(request, &caller, &body, *dialect, &decoded)?;
+    let decoded = responses::continued(&door.hall, &caller, decoded, config.server.max_body_bytes).await?;
     let retries = request.headers().get("x-stainless-retry-count").and_then(|value| value.to_str().ok());
     let call = Call {
         run: RunId::mint(),
@@ -78,7 +79,7 @@ async fn start(
         caller,
         key,
         dialect: *dialect,
-        decoded,
+        decoded: Arc::new(decoded),
         forwarded: forwarded(*dialect, request),
         client_retries: retries.is_some_and(|count| count != "0"),
     };

@@ -9,7 +9,7 @@ use crate::dialects::{ANTHROPIC_MESSAGES, Decoded, Dialect, OPENAI_RESPONSES, co
 use crate::domain::error::GatewayError;
 use crate::pricing::tokens;
 
-use super::{Door, body, caller, guard, reply, unkept, unread};
+use super::{Door, body, caller, guard, reply, responses, unread};
 
 #[derive(Serialize)]
 struct Count {
@@ -63,12 +63,11 @@ async fn read(
     let now = door.hall.snapshot();
     let config = &now.config;
     guard::host(request, config)?;
-    let (_, key) = caller::identify(request, config)?;
+    let (caller, key) = caller::identify(request, config)?;
     *origin = guard::origin(request, key.as_deref())?;
     let body = body::read(request, payload, config.server.max_body_bytes, config.timeouts.client_body).await?;
     let call = (asked.decode)(body)?;
-    unkept::refuse(call.keeping.as_ref())?;
-    Ok(call)
+    responses::continued(&door.hall, &caller, call, config.server.max_body_bytes).await
 }
 
 fn estimate(call: &Decoded) -> u64 {

@@ -4,7 +4,7 @@ use actix_web::HttpRequest;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::dialects::{Decoded, Dialect, UI_MESSAGES};
+use crate::dialects::{Decoded, Dialect, Keeping, UI_MESSAGES};
 use crate::domain::caller::Caller;
 use crate::domain::error::GatewayError;
 use crate::domain::kept::{Claim, KeptName, NameKind};
@@ -14,7 +14,7 @@ use crate::pipeline::Journaled;
 const LONGEST_KEY: usize = 255;
 
 /// How this call is kept; none = nothing of it is. A chat page may come for its answer again, and so may whoever sends an
-/// `Idempotency-Key`.
+/// `Idempotency-Key`: they get it even after they left. A stored response is kept as far as its client stayed.
 /// Errors: an `Idempotency-Key` that is empty, too long, given twice, or has other than visible ASCII characters.
 pub(super) fn journaled(
     request: &HttpRequest,
@@ -26,10 +26,25 @@ pub(super) fn journaled(
     let claim = claim(request, caller, body)?;
     let chat = decoded.conversation.as_ref().and_then(|conversation| conversation.id.as_deref());
     let name = chat.filter(|_| dialect.name() == UI_MESSAGES.name()).map(|chat| chat_name(caller, chat));
-    if claim.is_none() && name.is_none() {
-        return Ok(None);
+    let stored = decoded.keeping.as_ref().is_some_and(|keeping| keeping.store);
+    let outlives_connection = claim.is_some() || name.is_some();
+    let how = || Journaled { request: body.clone(), claim, name, outlives_connection };
+    Ok((outlives_connection || stored).then(how))
+}
+
+/// Refuses a response that nobody would wait for.
+pub(super) fn in_foreground(keeping: Option<&Keeping>) -> Result<(), GatewayError> {
+    match keeping {
+        Some(Keeping { background: true, store: false, .. }) => {
+            let message = "`background` needs `store`: an answer that nobody waits for has to be kept.";
+            Err(GatewayError::invalid(message, Some("background")))
+        }
+        Some(Keeping { background: true, .. }) => {
+            let message = "This gateway answers while the client waits; leave `background` out.";
+            Err(GatewayError::invalid(message, Some("background")))
+        }
+        Some(_) | None => Ok(()),
     }
-    Ok(Some(Journaled { request: body.clone(), claim, name, outlives_connection: true }))
 }
 
 /// Leads to the newest answer in a chat of the caller's user.

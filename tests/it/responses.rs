@@ -5,6 +5,7 @@ mod errors;
 mod passthrough;
 mod plain;
 mod rules;
+mod stored;
 mod streams;
 
 use reqwest::RequestBuilder;
