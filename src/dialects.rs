@@ -36,6 +36,9 @@ pub static OPENAI_RESPONSES: &dyn Dialect = &openai_responses::OpenAiResponses;
 /// `POST /v1/messages` as Anthropic defines it.
 pub static ANTHROPIC_MESSAGES: &dyn Dialect = &anthropic_messages::AnthropicMessages;
 
+/// `POST /v1/responses/compact` as OpenAI defines it.
+pub static OPENAI_COMPACTION: &dyn Dialect = &openai_responses::Compaction;
+
 /// `POST /v1/embeddings` as OpenAI defines it.
 pub static OPENAI_EMBEDDINGS: &dyn Dialect = &openai_embeddings::OpenAiEmbeddings;
 

@@ -104,6 +104,12 @@ fn routes(config: &mut web::ServiceConfig) {
                 .default_service(web::to(wrong_method)),
         )
         .service(
+            web::resource("/v1/responses/compact")
+                .route(web::post().to(chat::compaction))
+                .route(web::method(actix_web::http::Method::OPTIONS).to(guard::preflight))
+                .default_service(web::to(wrong_method)),
+        )
+        .service(
             web::resource("/v1/responses/{id}")
                 .route(web::get().to(responses::show))
                 .route(web::delete().to(responses::delete))

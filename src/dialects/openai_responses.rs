@@ -1,5 +1,6 @@
 //! OpenAI's responses, as clients speak them; also known as Open Responses.
 
+mod compact;
 mod decode;
 mod encode;
 mod envelope;
@@ -21,6 +22,7 @@ use crate::domain::chat::{ChatReply, ChatRequest, Wire};
 use crate::domain::error::GatewayError;
 use crate::domain::ids::RunId;
 
+pub(super) use compact::Compaction;
 pub(super) use decode::countable;
 pub use stored::{Stored, continued, stored};
 

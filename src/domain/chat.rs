@@ -18,6 +18,8 @@ pub use gather::Gathered;
 pub enum Wire {
     OpenAiChat,
     OpenAiResponses,
+    /// Of a dialogue; no provider is asked in it.
+    Compaction,
     AnthropicMessages,
     /// Of providers that no client speaks: nothing passes them as it is.
     ProvidersOnly,
@@ -30,9 +32,12 @@ impl Wire {
     /// Whether this is a format of chats, which the chat language has words for. Others are never translated.
     pub fn is_chat(self) -> bool {
         match self {
-            Wire::OpenAiChat | Wire::OpenAiResponses | Wire::AnthropicMessages | Wire::ProvidersOnly | Wire::AiSdk => {
-                true
-            }
+            Wire::OpenAiChat
+            | Wire::OpenAiResponses
+            | Wire::Compaction
+            | Wire::AnthropicMessages
+            | Wire::ProvidersOnly
+            | Wire::AiSdk => true,
             Wire::OpenAiEmbeddings => false,
         }
     }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use crate::dialects::{ANTHROPIC_MESSAGES, Dialect, OPENAI_CHAT, OPENAI_EMBEDDINGS, OPENAI_RESPONSES, UI_MESSAGES};
+use crate::dialects::{
+    ANTHROPIC_MESSAGES, Dialect, OPENAI_CHAT, OPENAI_COMPACTION, OPENAI_EMBEDDINGS, OPENAI_RESPONSES, UI_MESSAGES,
+};
 use crate::domain::error::GatewayError;
 use crate::domain::ids::RunId;
 use crate::pipeline::{Call, RunHandle};
@@ -29,6 +31,10 @@ pub(super) async fn ui_messages(request: HttpRequest, payload: web::Payload, doo
 
 pub(super) async fn embeddings(request: HttpRequest, payload: web::Payload, door: web::Data<Door>) -> HttpResponse {
     chat(OPENAI_EMBEDDINGS, &request, payload, &door).await
+}
+
+pub(super) async fn compaction(request: HttpRequest, payload: web::Payload, door: web::Data<Door>) -> HttpResponse {
+    chat(OPENAI_COMPACTION, &request, payload, &door).await
 }
 
 async fn chat(
@@ -71,7 +77,7 @@ async fn start(
     let decoded = dialect.decode(body.clone())?;
     keeping::in_foreground(decoded.keeping.as_ref())?;
     let journaled = keeping::journaled(request, &caller, &body, *dialect, &decoded)?;
-    let decoded = responses::continued(&door.hall, &caller, decoded, config.server.max_body_bytes).await?;
+    let decoded = responses::continued(&door.hall, &caller, *dialect, decoded, config.server.max_body_bytes).await?;
     let retries = request.headers().get("x-stainless-retry-count").and_then(|value| value.to_str().ok());
     let call = Call {
         run: RunId::mint(),

@@ -67,7 +67,7 @@ async fn read(
     *origin = guard::origin(request, key.as_deref())?;
     let body = body::read(request, payload, config.server.max_body_bytes, config.timeouts.client_body).await?;
     let call = (asked.decode)(body)?;
-    responses::continued(&door.hall, &caller, call, config.server.max_body_bytes).await
+    responses::continued(&door.hall, &caller, asked.dialect, call, config.server.max_body_bytes).await
 }
 
 fn estimate(call: &Decoded) -> u64 {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::dialects::{Decoded, OPENAI_RESPONSES, Stored, continued_response, stored_response};
+use crate::dialects::{Decoded, Dialect, OPENAI_RESPONSES, Stored, continued_response, stored_response};
 use crate::domain::caller::Caller;
 use crate::domain::error::GatewayError;
 use crate::domain::ids::RunId;
@@ -114,6 +114,7 @@ pub(super) async fn cancel(request: HttpRequest, door: web::Data<Door>) -> HttpR
 pub(super) async fn continued(
     hall: &Hall,
     caller: &Caller,
+    dialect: &dyn Dialect,
     call: Decoded,
     cap: usize,
 ) -> Result<Decoded, GatewayError> {
@@ -126,7 +127,7 @@ pub(super) async fn continued(
     if body.len() > cap {
         return Err(GatewayError::BodyTooLarge { limit_bytes: u64::try_from(cap).unwrap_or(u64::MAX) });
     }
-    Ok(Decoded { dropped: call.dropped, ..OPENAI_RESPONSES.decode(body)? })
+    Ok(Decoded { dropped: call.dropped, ..dialect.decode(body)? })
 }
 
 /// The dialogue that ends with the response `id`, as input items in order.

@@ -1,6 +1,7 @@
 //! OpenAI's Responses format at the client's side, over providers of every kind.
 
 mod breaks;
+mod compact;
 mod errors;
 mod passthrough;
 mod plain;

@@ -148,7 +148,7 @@ fn reasoning(value: Option<Value>) -> Value {
 }
 
 /// OpenAI counts what was read from or written to a cache inside the input, and reasoning inside the output.
-fn usage_body(usage: &Usage) -> Value {
+pub(super) fn usage_body(usage: &Usage) -> Value {
     let input = usage.total_input();
     json!({
         "input_tokens": input,

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::compact;
 use crate::domain::json::{self, Edit};
 use crate::domain::signatures;
 
@@ -14,6 +15,8 @@ use crate::domain::signatures;
 pub(super) fn cut(body: &Bytes) -> Option<Bytes> {
     #[derive(Deserialize)]
     struct Item<'a> {
+        #[serde(rename = "type", borrow)]
+        kind: Option<Cow<'a, str>>,
         #[serde(borrow)]
         encrypted_content: Option<Cow<'a, str>>,
     }
@@ -24,12 +27,21 @@ pub(super) fn cut(body: &Bytes) -> Option<Bytes> {
     let fields = json::fields(body).ok()?;
     let input = fields.iter().find(|field| field.name == "input")?;
     let items: Vec<&RawValue> = serde_json::from_str(input.value).ok()?;
-    let is_foreign = |item: &RawValue| {
-        let read: Result<Item<'_>, _> = serde_json::from_str(item.get());
-        read.ok().and_then(|item| item.encrypted_content).is_some_and(|content| signatures::is_marked(&content))
-    };
-    let kept: Vec<&str> = items.iter().filter(|item| !is_foreign(item)).map(|item| item.get()).collect();
-    if kept.len() == items.len() {
+    let (mut kept, mut changed) = (Vec::with_capacity(items.len()), false);
+    for item in &items {
+        let read: Option<Item<'_>> = serde_json::from_str(item.get()).ok();
+        let content = read.as_ref().and_then(|item| item.encrypted_content.as_deref()).unwrap_or_default();
+        let is_compaction = read.as_ref().is_some_and(|item| item.kind.as_deref() == Some("compaction"));
+        if let Some(message) = compact::as_message(content).filter(|_| is_compaction) {
+            kept.push(Cow::Owned(message.to_string()));
+            changed = true;
+        } else if signatures::is_marked(content) {
+            changed = true;
+        } else {
+            kept.push(Cow::Borrowed(item.get()));
+        }
+    }
+    if !changed {
         return None;
     }
     let edit = Edit::Replace { span: input.span.clone(), value: format!("[{}]", kept.join(",")).into() };

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::compact;
 use super::reasoning::signature;
 use crate::dialects::data_url;
 use crate::domain::chat::{Media, Message, Part, Role};
@@ -79,6 +80,12 @@ fn take(item: Item, place: Place, dialogue: &mut Dialogue) -> Result<(), Gateway
             let Some(call_id) = item.call_id else { return Err(place.refuse("needs a `call_id`")) };
             let result = Part::ToolResult { call_id, content: parts(item.output, place)?, is_error: false };
             dialogue.messages.push(Message { role: Role::User, parts: vec![result] });
+        }
+        ("compaction", _) => {
+            let summary = compact::summary(item.encrypted_content.as_deref().unwrap_or_default());
+            let text =
+                summary.ok_or_else(|| place.refuse("is a summary that only the provider it is from can read"))?;
+            dialogue.messages.push(Message { role: Role::User, parts: vec![Part::Text(text)] });
         }
         ("reasoning", _) => dialogue.assistant(vec![reasoning(item)]),
         (kind, _) => {

@@ -122,6 +122,11 @@ fn fail(response: &mut Map<String, Value>) {
     response.insert("error".into(), value!({ "code": "run_lost", "message": message }));
 }
 
+/// The items of a request's input.
+pub(super) fn input_of(body: &[u8]) -> Vec<Value> {
+    serde_json::from_slice::<Asked<'_>>(body).map(|asked| items(asked.input)).unwrap_or_default()
+}
+
 /// Input as a list of items, each with an id: a text is a message of the user.
 fn items(input: Option<&RawValue>) -> Vec<Value> {
     let input = input.and_then(|input| serde_json::from_str(input.get()).ok()).unwrap_or_default();
