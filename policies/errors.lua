@@ -85,7 +85,15 @@ local KEY_BEGINS = {
   "incorrect api key provided", -- xAI, 400
 }
 local MODEL_BEGINS = { "invalid model" } -- Mistral, 400
-local DAILY = { "perday", "per day quota", "spend limit", "spending limit", "insufficient balance", "insufficient credit" } -- with 429
+local DAILY = { -- with 429
+  "perday",
+  "per day quota",
+  "spend limit",
+  "spending limit",
+  "insufficient balance",
+  "insufficient credit",
+  "calls / month", -- Cohere's trial keys
+}
 local CONTEXT = {
   "maximum context length", -- OpenAI, vLLM
   "context length exceeded",
@@ -100,6 +108,8 @@ local CONTEXT = {
   "exceeds the maximum number of tokens", -- Gemini
   "too large for model with", -- Mistral
   "max_new_tokens` must be", -- TGI
+  "too many tokens: total", -- Cohere
+  "too many tokens: size limit",
 }
 local CONTENT = { "content management policy", "content filtering policy", "safety system", "content policy" }
 local LOADING = { "loading model", "model is loading", "model is currently loading" }

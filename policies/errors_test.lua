@@ -246,6 +246,21 @@ return {
   { "Azure: no such deployment", given = { status = 404, code = "DeploymentNotFound" }, expect = model },
   { "Anthropic: not found", given = { kind = "anthropic", status = 404, error_type = "not_found_error" }, expect = model },
   { "Gemini: not found", given = { kind = "gemini", status = 404, code = "NOT_FOUND" }, expect = model },
+  {
+    "Cohere: the calls of the month are used up",
+    given = { kind = "cohere", status = 429, message = "You are limited to 1000 API calls / month." },
+    expect = quota,
+  },
+  {
+    "Cohere: too long",
+    given = { kind = "cohere", status = 400, message = "too many tokens: size limit exceeded by 9 tokens." },
+    expect = context,
+  },
+  {
+    "Cohere: more asked for than the model can say is the caller's mistake",
+    given = { kind = "cohere", status = 400, message = "too many tokens: max tokens must be less than or equal to 4096" },
+    expect = invalid,
+  },
   { "Mistral: invalid model is a 400", given = { status = 400, message = "Invalid model: mistral-huge" }, expect = model },
   { "Mistral: by type", given = { status = 400, error_type = "invalid_model", code = "1500" }, expect = model },
   { "vLLM: not found", given = { status = 404, error_type = "NotFoundError", code = "404" }, expect = model },

@@ -2,6 +2,7 @@
 //! retries and time-outs live elsewhere.
 
 mod anthropic;
+mod cohere;
 mod embeddings;
 mod errors;
 mod extras;
@@ -27,8 +28,14 @@ use crate::domain::usage::Usage;
 pub use moderation::{Moderator, Said};
 
 /// Every provider kind `config.yaml` may name. A new one is a file, its `mod` line and a row here.
-pub const ADAPTERS: &[&dyn Adapter] =
-    &[&openai::OpenAi, &openai_responses::OpenAiResponses, &anthropic::Anthropic, &gemini::Gemini, &mistral::Mistral];
+pub const ADAPTERS: &[&dyn Adapter] = &[
+    &openai::OpenAi,
+    &openai_responses::OpenAiResponses,
+    &anthropic::Anthropic,
+    &gemini::Gemini,
+    &mistral::Mistral,
+    &cohere::Cohere,
+];
 
 pub fn adapter(kind: &str) -> Option<&'static dyn Adapter> {
     ADAPTERS.iter().find(|a| a.kind() == kind).copied()
