@@ -214,7 +214,7 @@ local VERDICTS = {
       after = after,
       status = 429,
       code = "rate_limit_exceeded",
-      message = `Busy, retrying… The provider limits requests. Try again in {math.ceil(after)} s.`,
+      message = `Busy, retrying… The provider limits requests. Try again in {math.max(1, math.ceil(after))} s.`,
     }
   end,
 

@@ -19,6 +19,14 @@ local invalid = permanent { next_target = false, cool_down = none, status = 400,
 return {
   -- Rate limits
   { "OpenAI: rate limit", given = { status = 429, code = "rate_limit_exceeded", error_type = "tokens" }, expect = busy },
+  {
+    "a wait of less than a second",
+    given = { status = 429, retry_after = 0 },
+    expect = retryable {
+      status = 429,
+      message = "Busy, retrying… The provider limits requests. Try again in 1 s.",
+    },
+  },
   { "OpenAI: slow down", given = { status = 429, code = "slow_down", error_type = "rate_limit_error" }, expect = busy },
   { "Anthropic: rate limit", given = { kind = "anthropic", status = 429, error_type = "rate_limit_error" }, expect = busy },
   {

@@ -2,6 +2,8 @@
 //! of OpenAI's chat format, `case.messages` for one of Anthropic's, `case.responses` for one of OpenAI's Responses,
 //! `case.ui` and `case.ui4` for chat pages of the AI SDK.
 //!
+//! What clients read of `failures` is `case.clients`, written by `tests/it/failures.rs` through the door.
+//!
 //! A new case is a new `.in` file; `UPDATE_GOLDEN=1 cargo test --test golden` writes the results beside it, to be read
 //! before they are committed.
 

@@ -17,6 +17,7 @@ mod config_errors;
 mod crash;
 mod decode;
 mod embeddings;
+mod failures;
 mod fallback;
 mod faults;
 mod fidelity;
