@@ -4,3 +4,4 @@ mod commits;
 mod limits;
 mod passthrough;
 mod translated;
+mod writes;
