@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{KIND, PLAN, THOUGHT};
 use crate::domain::chat::{ChatRequest, Format, Media, Message, Part, Role, Tool, ToolChoice};
 use crate::domain::error::GatewayError;
-use crate::providers::signatures::unmark;
+use crate::domain::signatures::unmark;
 use crate::providers::{Ask, Encoded, extras};
 
 /// Further fields that are taken, and their names here.
