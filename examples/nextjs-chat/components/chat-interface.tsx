@@ -1,24 +1,19 @@
-'use client';
-
-import { useState, type FormEvent } from 'react';
+import { useEffect, useState, type FormEvent } from 'react';
 import { TIERS, type Message, type Tier } from '@/lib/headgate';
-import { forget, load } from '@/lib/saved-chat';
+import { load, save, startAnew, type SavedChat } from '@/lib/saved-chat';
 import { useResumableChat } from '@/lib/use-resumable-chat';
 
 export default function ChatInterface() {
   const [saved, setSaved] = useState(load);
-  const startOver = () => {
-    forget();
-    setSaved(load());
-  };
-  return <Conversation key={saved.id} saved={saved} startOver={startOver} />;
+  return <Conversation key={saved.id} saved={saved} onNew={() => setSaved(startAnew())} />;
 }
 
-function Conversation({ saved, startOver }: { saved: ReturnType<typeof load>; startOver: () => void }) {
+function Conversation({ saved, onNew }: { saved: SavedChat; onNew: () => void }) {
   const { messages, busy, connection, problem, answeredBy, send, retry, stop } = useResumableChat(saved);
+  const [tier, setTier] = useState(saved.tier);
   const [input, setInput] = useState('');
-  const [tier, setTier] = useState<Tier>('auto');
   const waiting = busy || connection === 'reconnecting';
+  useEffect(() => save({ id: saved.id, tier, messages }), [saved.id, tier, messages]);
 
   function submit(event: FormEvent) {
     event.preventDefault();
@@ -35,18 +30,18 @@ function Conversation({ saved, startOver }: { saved: ReturnType<typeof load>; st
         <span className="connection" data-connection={connection} role="status">
           {connection}
         </span>
-        <button type="button" onClick={startOver} disabled={waiting}>
+        <button type="button" onClick={onNew} disabled={waiting}>
           New chat
         </button>
       </header>
 
       <section className="messages">
         <div>
-          {messages.length === 0 && <p className="hint">Ask something. Reload, stop or cut the line while it answers.</p>}
+          {messages.length === 0 && <p className="hint">Ask something. Reload the page while it answers, or stop it.</p>}
           {messages.map((message) => (
             <Entry key={message.id} message={message} />
           ))}
-          {busy && messages.at(-1)?.role === 'user' && <p className="thinking">Thinking…</p>}
+          {busy && messages.at(-1)?.role === 'user' && <p className="hint">Thinking…</p>}
           {problem && (
             <div className="problem" role="alert">
               <p>{problem}</p>
@@ -59,15 +54,12 @@ function Conversation({ saved, startOver }: { saved: ReturnType<typeof load>; st
       </section>
 
       <form onSubmit={submit}>
-        <textarea
+        <input
           aria-label="Message"
+          placeholder="Message"
           autoFocus
-          rows={1}
           value={input}
           onChange={(event) => setInput(event.target.value)}
-          onKeyDown={(event) => {
-            if (event.key === 'Enter' && !event.shiftKey) submit(event);
-          }}
         />
         <label>
           Tier
@@ -86,7 +78,7 @@ function Conversation({ saved, startOver }: { saved: ReturnType<typeof load>; st
             Send
           </button>
         )}
-        {answeredBy && <small className="answered-by">answered by tier {answeredBy}</small>}
+        <small>{answeredBy && `answered by tier ${answeredBy}`}</small>
       </form>
     </main>
   );
@@ -94,8 +86,12 @@ function Conversation({ saved, startOver }: { saved: ReturnType<typeof load>; st
 
 function Entry({ message }: { message: Message }) {
   const { model, usage, costUsd, stopped } = message.metadata ?? {};
-  const facts = [model, usage && `${usage.inputTokens} + ${usage.outputTokens} tokens`, costUsd && `$${costUsd}`];
-  if (stopped) facts.push('stopped');
+  const facts = [
+    model,
+    usage && `${usage.inputTokens} + ${usage.outputTokens} tokens`,
+    costUsd && `$${costUsd}`,
+    stopped && 'stopped',
+  ].filter(Boolean);
   return (
     <article data-role={message.role}>
       {message.parts.map((part, index) => {
@@ -103,7 +99,7 @@ function Entry({ message }: { message: Message }) {
         if (part.type === 'reasoning') return <p key={index} className="reasoning">{part.text}</p>;
         return null;
       })}
-      <footer>{facts.filter(Boolean).join(' · ')}</footer>
+      {facts.length > 0 && <footer>{facts.join(' · ')}</footer>}
     </article>
   );
 }

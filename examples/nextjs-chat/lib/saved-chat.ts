@@ -1,7 +1,7 @@
 import { generateId } from 'ai';
-import type { Message } from './headgate';
+import type { Message, Tier } from './headgate';
 
-export type SavedChat = { id: string; messages: Message[] };
+export type SavedChat = { id: string; tier: Tier; messages: Message[] };
 
 const PLACE = 'headgate-chat';
 
@@ -13,8 +13,10 @@ export function load(): SavedChat {
   } catch {
     // Unreadable, or the browser keeps nothing: begin anew.
   }
-  return { id: generateId(), messages: [] };
+  return startAnew();
 }
+
+export const startAnew = (): SavedChat => ({ id: generateId(), tier: 'auto', messages: [] });
 
 export function save(chat: SavedChat) {
   try {
@@ -22,8 +24,4 @@ export function save(chat: SavedChat) {
   } catch {
     // Full, or the browser keeps nothing: the chat works all the same, until the next reload.
   }
-}
-
-export function forget() {
-  sessionStorage.removeItem(PLACE);
 }

@@ -1,7 +1,7 @@
 import { Chat, useChat } from '@ai-sdk/react';
 import { useEffect, useState } from 'react';
-import { headgate, isComplete, isLineFailure, stopAnswer, type Message, type Tier } from './headgate';
-import { save, type SavedChat } from './saved-chat';
+import { asking, headgate, isComplete, isLineFailure, stopAnswer, type Message, type Tier } from './headgate';
+import type { SavedChat } from './saved-chat';
 
 /**
  * connected: as far as anyone can tell. reconnecting: an answer is being looked for. disconnected: it is not to be had, and
@@ -13,21 +13,18 @@ export type Connection = 'connected' | 'reconnecting' | 'disconnected';
 const WAITS_MS = [250, 500, 1000, 2000, 4000, 8000];
 
 /** `useChat` that survives reloads and broken lines, and never passes half an answer off as a whole one. */
-export function useResumableChat(saved: SavedChat) {
+export function useResumableChat({ id, messages: saved }: SavedChat) {
   const [answeredBy, setAnsweredBy] = useState<string | null>(null);
   // Not left to useChat to make: it would hide from the chat that this transport replays an answer from its start, and
   // what came before the line broke would be there twice.
-  const [chat] = useState(() => new Chat<Message>({ ...saved, transport: headgate(setAnsweredBy) }));
-  const { messages, status, error, sendMessage, regenerate } = useChat({ chat, experimental_throttle: 30 });
+  const [chat] = useState(() => new Chat<Message>({ id, messages: saved, transport: headgate(setAnsweredBy) }));
+  const { messages, status, error } = useChat({ chat, experimental_throttle: 30 });
 
-  useEffect(() => save({ id: chat.id, messages }), [chat, messages]);
-
-  // As useChat's `resume`, which does not tell when there was nothing to resume.
-  const [opening, setOpening] = useState(!isComplete(saved.messages));
+  const [opening, setOpening] = useState(!isComplete(saved));
   useEffect(() => {
     if (!opening) return;
     let mounted = true;
-    void chat.resumeStream().finally(() => mounted && setOpening(false));
+    void resume(chat).finally(() => mounted && setOpening(false));
     return () => {
       mounted = false;
     };
@@ -43,26 +40,35 @@ export function useResumableChat(saved: SavedChat) {
     return () => over.abort();
   }, [chat, lineFailed]);
 
-  const lost = status === 'ready' && !opening && !isComplete(messages);
-
   let connection: Connection = 'connected';
   let problem = error?.message;
-  if (lost) {
-    connection = 'disconnected';
-    problem = 'The rest of this answer is lost.';
-  } else if (lineFailed && givenUp) {
+  if (lineFailed && givenUp) {
     connection = 'disconnected';
     problem = 'Headgate cannot be reached.';
   } else if (lineFailed || (opening && status === 'ready')) {
     connection = 'reconnecting';
     problem = undefined;
+  } else if (status === 'ready' && !isComplete(messages)) {
+    connection = 'disconnected';
+    problem = 'The rest of this answer is lost.';
+  }
+
+  async function retry(tier: Tier) {
+    // Out of reach, the answer may be there all the same, and paid for: another one only if Headgate says that it is not.
+    if (lineFailed) return resume(chat);
+    const question = chat.messages.findLast((message) => message.role === 'user');
+    chat.messages = chat.messages.map((message) =>
+      message === question ? { ...message, metadata: asking(tier) } : message,
+    );
+    await chat.regenerate();
   }
 
   async function stop() {
     const stopped = chat.stop();
     // From here on the SDK writes nothing into the message, and the mark stays.
-    chat.messages = chat.messages.map((message, index) =>
-      index < chat.messages.length - 1 ? message : { ...message, metadata: { ...message.metadata, stopped: true } },
+    const last = chat.messages.at(-1);
+    chat.messages = chat.messages.map((message) =>
+      message === last ? { ...message, metadata: { ...message.metadata, stopped: true } } : message,
     );
     await Promise.all([stopped, stopAnswer(chat.id)]);
   }
@@ -75,19 +81,25 @@ export function useResumableChat(saved: SavedChat) {
     problem,
     /** Tier that took the last question. */
     answeredBy,
-    send: (text: string, tier: Tier) => sendMessage({ text }, { body: { tier } }),
-    /** Asks again. While the line is down, looks for the answer first: it may be there, and paid for. */
-    retry: (tier: Tier) => (lineFailed ? chat.resumeStream() : regenerate({ body: { tier } })),
+    send: (text: string, tier: Tier) => chat.sendMessage({ text, metadata: asking(tier) }),
+    retry,
     stop,
   };
 }
 
-/** Whether Headgate was reached. It is, too, when it has nothing to resume. */
+/** As useChat's `resume`, for answers that are not being made any more, too. */
+async function resume(chat: Chat<Message>) {
+  await chat.resumeStream();
+  // It ended while nobody listened, or the question never arrived. With the key that it has, Headgate hands out its answer.
+  if (chat.status === 'ready' && !isComplete(chat.messages)) await chat.regenerate();
+}
+
+/** Whether Headgate was reached. */
 async function reconnect(chat: Chat<Message>, over: AbortSignal) {
   for (const wait of WAITS_MS) {
     await new Promise((resume) => setTimeout(resume, wait));
     if (over.aborted) return true;
-    await chat.resumeStream();
+    await resume(chat);
     if (!isLineFailure(chat.error)) return true;
   }
   return false;
