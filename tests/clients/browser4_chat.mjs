@@ -73,7 +73,7 @@ await onPage('a failing provider leaves it disconnected, and retry gets the answ
 });
 
 await onPage('an answer that its provider cuts leaves it disconnected', async (tab, { send, said }) => {
-  await script('medium', { text: 'one two three', fault: { cut: { after: 2 } } });
+  await script('medium', { text: 'one two three', gap_ms: 50, fault: { cut: { after: 2 } } });
   await send();
   await tab.getByText('disconnected...').waitFor();
   equal(await said(), 'one two');

@@ -94,7 +94,7 @@ await onPage('a failing provider is told in a sentence, and retry asks again', a
 });
 
 await onPage('an answer that its provider cuts is told, kept, and replaced by a retry', async (chat) => {
-  await script('medium', { text: TEXT, fault: { cut: { after: 4 } } });
+  await script('medium', { text: TEXT, gap_ms: 50, fault: { cut: { after: 4 } } });
   await chat.ask('What is a headgate?', 'standard');
   await chat.complaint();
   equal(await chat.words(), WORDS.slice(0, 4));
