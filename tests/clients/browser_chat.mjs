@@ -53,6 +53,15 @@ await onPage('an answer grows while it comes, and ends with its price', async (c
   await chat.shot('answered');
 });
 
+await onPage('the end of a long answer is in sight', async (chat) => {
+  await script('medium', { words: 800 });
+  await chat.ask('Tell me all of it.', 'standard');
+  await chat.facts();
+  const [end, field] = [await chat.answers.last().locator('footer').boundingBox(), await chat.field.boundingBox()];
+  truth(end.y + end.height <= field.y && end.y > 0, JSON.stringify({ end, field }));
+  await chat.shot('long');
+});
+
 await onPage('the tier that is picked is the one that answers', async (chat) => {
   for (const [tier, model] of [['complex', 'large'], ['simple', 'small']]) {
     await script(model, { text: `hello from ${model}` });
