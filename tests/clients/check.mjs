@@ -21,7 +21,7 @@ export async function check(sentence, body) {
     console.log(`ok   ${sentence}`);
   } catch (error) {
     failed += 1;
-    const line = /_chat\.mjs:(\d+)/.exec(error?.stack ?? '')?.[1] ?? '?';
+    const line = /_(?:chat|messages)\.mjs:(\d+)/.exec(error?.stack ?? '')?.[1] ?? '?';
     console.log(`FAIL ${sentence}: line ${line}: ${error}`);
   }
 }
