@@ -91,9 +91,11 @@ pub(super) fn facts(error: &GatewayError) -> ErrorFacts {
             let message = format!("There is no route `{}`; check the base URL and its /v1.", echo(path));
             row(404, Class::NotFound, "route_not_found", message, Retry::Never)
         }
-        GatewayError::MethodNotAllowed { method, path } => {
-            let message = format!("`{}` does not answer {}; check the method.", echo(path), echo(method));
-            row(405, Class::InvalidRequest, "method_not_allowed", message, Retry::Never)
+        GatewayError::MethodNotAllowed { method, path, allowed } => {
+            let message = format!("`{}` does not answer {}; it answers {allowed}.", echo(path), echo(method));
+            let mut facts = row(405, Class::InvalidRequest, "method_not_allowed", message, Retry::Never);
+            facts.headers.push(("allow", allowed.clone()));
+            facts
         }
         GatewayError::ResponseNotFound { id } => {
             let message = format!(

@@ -34,9 +34,11 @@ pub enum GatewayError {
     RouteNotFound {
         path: String,
     },
+    /// `allowed` lists the methods that the path answers, as the `Allow` header does.
     MethodNotAllowed {
         method: String,
         path: String,
+        allowed: String,
     },
     /// No kept response has this id, or it is someone else's.
     ResponseNotFound {

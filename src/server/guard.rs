@@ -57,9 +57,14 @@ pub(super) fn allow(response: &mut HttpResponse, origin: Option<&str>) {
     headers.append(VARY, HeaderValue::from_static("origin"));
 }
 
-/// `OPTIONS` before a browser's call. It comes without a key, so any key's list will do; the call itself is checked
-/// against its own.
-pub(super) async fn preflight(request: HttpRequest, door: web::Data<Door>) -> HttpResponse {
+/// `OPTIONS`, before a browser's call. It comes without a key, so any key's list will do; the call itself is checked
+/// against its own. Who is no browser asks what the path answers, which is `allow`.
+pub(super) async fn preflight(allow: String, request: HttpRequest, door: web::Data<Door>) -> HttpResponse {
+    let mut reply = HttpResponse::NoContent();
+    reply.insert_header(("allow", allow)).insert_header(("cache-control", "no-store"));
+    if !request.headers().contains_key(ORIGIN) {
+        return reply.finish();
+    }
     let now = door.hall.snapshot();
     let origin = request.headers().get(ORIGIN).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let keys = &now.config.keys;
@@ -71,16 +76,15 @@ pub(super) async fn preflight(request: HttpRequest, door: web::Data<Door>) -> Ht
     if !known {
         return HttpResponse::Forbidden().insert_header(("cache-control", "no-store")).finish();
     }
-    let mut response = HttpResponse::NoContent()
-        .insert_header(("access-control-allow-methods", "GET, POST"))
+    let mut response = reply
+        .insert_header(("access-control-allow-methods", "GET, POST, DELETE"))
         .insert_header((
             "access-control-allow-headers",
             "authorization, content-type, idempotency-key, x-api-key, x-request-id, x-user-id",
         ))
         .insert_header(("access-control-max-age", "600"))
-        .insert_header(("cache-control", "no-store"))
         .finish();
-    allow(&mut response, Some(origin));
+    self::allow(&mut response, Some(origin));
     response
 }
 

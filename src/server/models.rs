@@ -10,7 +10,8 @@ use crate::dialects::Dialect;
 use crate::domain::chat::Wire;
 use crate::domain::error::GatewayError;
 
-use super::{Door, caller, guard, reply, spoken};
+use super::routes::spoken;
+use super::{Door, caller, guard, reply};
 
 #[derive(Serialize)]
 #[serde(untagged)]

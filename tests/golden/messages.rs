@@ -103,7 +103,7 @@ fn errors() -> Vec<GatewayError> {
         GatewayError::InvalidApiKey,
         GatewayError::Forbidden { message: "This key may not use the tier complex.".into() },
         GatewayError::RouteNotFound { path: "/v1/message".into() },
-        GatewayError::MethodNotAllowed { method: "GET".into(), path: "/v1/messages".into() },
+        GatewayError::MethodNotAllowed { method: "GET".into(), path: "/v1/messages".into(), allowed: "POST".into() },
         GatewayError::ModelNotFound { model: "gpt-9".into(), known: vec!["standard".into()] },
         GatewayError::UnpricedModel { model: "local/x".into() },
         GatewayError::Denied { status: 403, code: "tier_not_allowed".into(), message: "Upgrade.".into() },

@@ -34,6 +34,7 @@ mod receipts;
 mod reload;
 mod responses;
 mod resting;
+mod routes;
 mod safety;
 mod streaming;
 mod support;
