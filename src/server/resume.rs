@@ -17,7 +17,7 @@ pub(super) async fn stream(request: HttpRequest, door: web::Data<Door>) -> HttpR
     let mut origin = None;
     let mut response = match unfinished(&request, &door, &mut origin).await {
         Err(error) => reply::error(UI_MESSAGES, &error, &request_id),
-        Ok(None) => nothing_runs(),
+        Ok(None) => nothing_runs(&request_id),
         Ok(Some(run)) => {
             let connection = request.conn_data::<Connection>().map(|connection| connection.gone.clone());
             let follower = Follower { dialect: UI_MESSAGES, request_id: request_id.clone() };
@@ -39,7 +39,7 @@ pub(super) async fn stop(request: HttpRequest, door: web::Data<Door>) -> HttpRes
         Err(error) => Err(error),
     };
     let mut response = match stopped {
-        Ok(()) => nothing_runs(),
+        Ok(()) => nothing_runs(&request_id),
         Err(error) => reply::error(UI_MESSAGES, &error, &request_id),
     };
     guard::allow(&mut response, origin.as_deref());
@@ -69,6 +69,9 @@ async fn unfinished(
     Ok(open.map(|run| run.about.id))
 }
 
-fn nothing_runs() -> HttpResponse {
-    HttpResponse::NoContent().insert_header(("cache-control", "no-store")).finish()
+fn nothing_runs(request_id: &str) -> HttpResponse {
+    HttpResponse::NoContent()
+        .insert_header(("cache-control", "no-store"))
+        .insert_header(("x-request-id", request_id))
+        .finish()
 }

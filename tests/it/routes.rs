@@ -47,3 +47,13 @@ async fn head_answers_like_get_without_a_body() {
         assert!(!get.body.is_empty() && head.body.is_empty(), "{path}");
     }
 }
+
+#[tokio::test]
+async fn an_answer_without_a_body_names_its_request_like_every_other() {
+    let gw = TestGateway::start().await;
+    for (method, path) in [(Method::GET, "/api/chat/c/stream"), (Method::POST, "/api/chat/c/stop")] {
+        let reply = call(&gw, method, path).await;
+        assert_eq!((reply.status, reply.header("cache-control")), (204, "no-store"), "{path}");
+        assert!(reply.header("x-request-id").starts_with("req_"), "{path}");
+    }
+}
