@@ -8,6 +8,7 @@ mod guard;
 mod hangup;
 mod keeping;
 mod models;
+mod openapi;
 mod probes;
 mod receipt;
 mod reply;

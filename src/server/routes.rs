@@ -1,4 +1,5 @@
-//! The route table: every path of the client listener with the methods it answers. A new route is a row here.
+//! The route table: every path of the client listener with the methods it answers. A new route is a row here and a path
+//! in `openapi/paths.yaml`; a test compares the two.
 
 use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, Route, web};
@@ -6,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, Route, web};
 use crate::dialects::{ANTHROPIC_MESSAGES, Dialect, OPENAI_CHAT, UI_MESSAGES};
 use crate::domain::error::GatewayError;
 
-use super::{chat, count_tokens, guard, models, probes, receipt, reply, responses, resume, unread};
+use super::{chat, count_tokens, guard, models, openapi, probes, receipt, reply, responses, resume, unread};
 
 /// One path and what answers there.
 struct Row {
@@ -69,6 +70,11 @@ static ROWS: &[Row] = &[
         pages: false,
         calls: &[(Method::GET, || web::to(probes::ready)), (Method::HEAD, || web::to(probes::ready))],
     },
+    Row {
+        path: "/openapi.json",
+        pages: false,
+        calls: &[(Method::GET, || web::to(openapi::show)), (Method::HEAD, || web::to(openapi::show))],
+    },
 ];
 
 pub(super) fn register(config: &mut web::ServiceConfig) {
@@ -84,6 +90,12 @@ pub(super) fn register(config: &mut web::ServiceConfig) {
         config.service(resource.default_service(web::to(|request, payload| wrong_method(row, request, payload))));
     }
     config.default_service(web::to(unknown_route));
+}
+
+/// Every path with the methods it answers, comma-separated.
+#[cfg(test)]
+pub(super) fn all() -> impl Iterator<Item = (&'static str, String)> {
+    ROWS.iter().map(|row| (row.path, row.allow()))
 }
 
 impl Row {

@@ -57,3 +57,14 @@ async fn an_answer_without_a_body_names_its_request_like_every_other() {
         assert!(reply.header("x-request-id").starts_with("req_"), "{path}");
     }
 }
+
+#[tokio::test]
+async fn the_description_of_the_listener_needs_no_key() {
+    let gw = TestGateway::start().await;
+    let reply = Reply::of(gw.client.get(gw.url("/openapi.json")).send().await.expect("an answer")).await;
+    assert_eq!((reply.status, reply.header("content-type")), (200, "application/json"));
+    assert_eq!(reply.header("cache-control"), "no-store");
+    let document = reply.json();
+    assert_eq!(document["openapi"], "3.1.0");
+    assert!(document["paths"]["/v1/chat/completions"]["post"].is_object());
+}
