@@ -1,5 +1,8 @@
 //! The way out: the only room that knows the HTTP client. Sends one request to one provider under its clocks and
-//! hands back the answer's head and a capped body. It judges nothing.
+//! hands back the answer's head and a capped body. It judges nothing. Calls to anything else are [`guarded`].
+
+mod addresses;
+pub mod guarded;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
