@@ -10,6 +10,7 @@
 mod accounts;
 mod clocks;
 mod effective;
+mod jwt;
 mod keys;
 mod layers;
 mod limits;
@@ -32,8 +33,8 @@ mod yaml;
 pub use accounts::ApiKey;
 pub use parse::{load, parse};
 pub use parsed::{
-    Aim, Breaker, Config, Durability, Key, Keys, KnownKind, Moderation, OnError, OverCap, PolicyPaths, Provider,
-    RequestCaps, Retry, Server, SqliteSync, StoreAt, Target, Tier, TierId, Timeouts, UserFrom,
+    Aim, Breaker, Config, Durability, Issuer, IssuerKeys, Key, Keys, KnownKind, Moderation, OnError, OverCap,
+    PolicyPaths, Provider, RequestCaps, Retry, Server, SqliteSync, StoreAt, Target, Tier, TierId, Timeouts, UserFrom,
 };
 pub use problem::{Problem, Problems};
 pub use secret::Secret;

@@ -10,6 +10,7 @@ pub mod facts;
 pub mod failure;
 pub mod ids;
 pub mod json;
+pub mod jwks;
 pub mod kept;
 pub mod limit;
 pub mod money;

@@ -6,7 +6,7 @@
 //! roof    main, cli, app                        arguments; the composition root
 //! doors   server, admin, workers, simulator     bytes in, bytes out
 //! hall    pipeline                              admit -> route -> reserve -> attempt -> settle
-//! shops   dialects, providers, policy, ledger, targets, runs, journal    strangers to one another
+//! shops   dialects, providers, policy, ledger, targets, runs, journal, jwt    strangers to one another
 //! pipes   config, store, egress, luau, pricing
 //! ground  domain, telemetry                     values, errors, metric names; no I/O
 //! ```
@@ -19,6 +19,7 @@ pub mod dialects;
 pub mod domain;
 pub mod egress;
 pub mod journal;
+pub mod jwt;
 pub mod ledger;
 pub mod luau;
 pub mod pipeline;

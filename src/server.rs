@@ -29,6 +29,7 @@ use actix_web::{App, HttpServer, web};
 use socket2::SockRef;
 use tokio_util::sync::CancellationToken;
 
+use crate::jwt::Tokens;
 use crate::pipeline::Hall;
 
 use hangup::{Hangups, Watched};
@@ -36,6 +37,7 @@ use hangup::{Hangups, Watched};
 /// What handlers share.
 struct Door {
     hall: Arc<Hall>,
+    tokens: Tokens,
 }
 
 /// One client connection; its token is cancelled when the peer closes.
@@ -50,7 +52,7 @@ pub fn start(listener: TcpListener, hall: Arc<Hall>) -> io::Result<Server> {
     let (server, timeouts) = (&settings.config.server, &settings.config.timeouts);
     let hangups = Hangups::start()?;
     let write_timeout = timeouts.write;
-    let door = web::Data::new(Door { hall });
+    let door = web::Data::new(Door { hall, tokens: Tokens::default() });
     let built = HttpServer::new(move || App::new().app_data(door.clone()).configure(routes::register))
         .workers(server.threads)
         // A thousand clients that connect at once must not wait for a retransmitted SYN.

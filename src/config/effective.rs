@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::parsed::{
-    Aim, Config, Durability, Key, Moderation, OnError, OverCap, Provider, Server, SqliteSync, StoreAt, Tier, Timeouts,
-    UserFrom,
+    Aim, Config, Durability, Issuer, IssuerKeys, Key, Moderation, OnError, OverCap, Provider, Server, SqliteSync,
+    StoreAt, Tier, Timeouts, UserFrom,
 };
 use super::secret::Secret;
 use super::units::{print_duration, print_size};
@@ -45,6 +45,7 @@ impl Config {
                 "tiers": self.policies.tiers,
             },
             "keys": self.keys.iter().map(|entry| self.key(entry)).collect::<Vec<_>>(),
+            "jwt": self.issuers.iter().map(|entry| issuer(entry.as_ref())).collect::<Vec<_>>(),
             "providers": named(self.providers.iter().map(|p| (&*p.name, provider(p))).collect()),
             "default_tier": &*self.tier(self.default_tier).name,
             "tiers": named(self.tiers.iter().map(|t| (&*t.name, tier(t))).collect()),
@@ -74,9 +75,13 @@ impl Config {
     fn key(&self, key: &Key) -> Value {
         json!({
             "name": key.name,
-            "sha256": key.sha256.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
+            "sha256": key.sha256.map(|hash| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
             "team": Some(&key.team).filter(|team| !team.is_empty()),
-            "user_from": match key.user_from { UserFrom::None => "none", UserFrom::Header => "header" },
+            "user_from": match key.user_from {
+                UserFrom::None => "none",
+                UserFrom::Header => "header",
+                UserFrom::Jwt => "jwt",
+            },
             "tiers": key.tiers.as_ref().map(|ids| ids.iter().map(|id| json!(self.tier(*id).name)).collect::<Vec<_>>()),
             "models": key.models,
             "cors": key.cors,
@@ -100,6 +105,27 @@ fn server(server: &Server) -> Value {
         "drain": print_duration(server.drain),
         "threads": server.threads,
         "hosts": server.hosts,
+    })
+}
+
+fn issuer(issuer: &Issuer) -> Value {
+    let (jwks, secret) = match &issuer.keys {
+        IssuerKeys::Secret(_) => (None, Some(STARS)),
+        IssuerKeys::File { path, .. } => (Some(format!("file:{}", path.display())), None),
+        IssuerKeys::Url(url) => (Some(url.clone()), None),
+    };
+    json!({
+        "issuer": issuer.issuer,
+        "audience": issuer.audience,
+        "algorithms": issuer.algorithms.iter().map(|algorithm| algorithm.as_str()).collect::<Vec<_>>(),
+        "jwks": jwks,
+        "secret": secret,
+        "allow": issuer.allow,
+        "key": issuer.key.name,
+        "user_claim": issuer.user_claim,
+        "team_claim": issuer.team_claim,
+        "leeway": print_duration(issuer.leeway),
+        "max_age": issuer.max_age.map(print_duration),
     })
 }
 

@@ -27,8 +27,8 @@ pub(super) fn keys(root: &Section<'_>, providers: &[Arc<Provider>], tiers: &[Tie
             }
             Some(name)
         });
-        let sha256 = section.require("sha256", "write the SHA-256 of the key: printf %s \"$KEY\" | sha256sum");
-        let sha256 = sha256.and_then(|field| {
+        let user_from = section.get("user_from").and_then(|field| user_from(&field)).unwrap_or_default();
+        let sha256 = sha256(&section, user_from).and_then(|field| {
             let hash = hash(&field)?;
             if !hashes.insert(hash) {
                 field.problem("another entry has the same key; each entry needs a key of its own");
@@ -39,9 +39,9 @@ pub(super) fn keys(root: &Section<'_>, providers: &[Arc<Provider>], tiers: &[Tie
         let team = section.get("team").and_then(|field| self::name(&field)).unwrap_or_default();
         let key = Key {
             name: name.unwrap_or_default().into(),
-            sha256: sha256.unwrap_or_default(),
+            sha256,
             team: team.into(),
-            user_from: section.get("user_from").and_then(|field| user_from(&field)).unwrap_or_default(),
+            user_from,
             tiers: section.get("tiers").map(|field| allowed_tiers(&field, tiers)),
             models: texts(&section, "models", |field| model_pattern(field, providers)),
             cors: texts(&section, "cors", origin),
@@ -50,6 +50,17 @@ pub(super) fn keys(root: &Section<'_>, providers: &[Arc<Provider>], tiers: &[Tie
         keys.push(Arc::new(key));
     }
     Keys::new(keys)
+}
+
+/// Absent where tokens stand in for the key, and only there.
+fn sha256<'a>(section: &Section<'a>, user_from: UserFrom) -> Option<Field<'a>> {
+    if user_from != UserFrom::Jwt {
+        return section.require("sha256", "write the SHA-256 of the key: printf %s \"$KEY\" | sha256sum");
+    }
+    if let Some(field) = section.get("sha256") {
+        field.problem("user_from: jwt lets tokens in and no key; remove sha256, or give the key an entry of its own");
+    }
+    None
 }
 
 /// Names become ids of limits and labels of metrics.
@@ -94,11 +105,7 @@ fn hex_32(text: &str) -> Option<[u8; 32]> {
 }
 
 fn user_from(field: &Field<'_>) -> Option<UserFrom> {
-    if field.text()? == "jwt" {
-        field.problem("jwt is not supported yet by this version; write header or none");
-        return None;
-    }
-    field.one_of(&[("none", UserFrom::None), ("header", UserFrom::Header)])
+    field.one_of(&[("none", UserFrom::None), ("header", UserFrom::Header), ("jwt", UserFrom::Jwt)])
 }
 
 fn allowed_tiers(field: &Field<'_>, tiers: &[Tier]) -> Vec<TierId> {

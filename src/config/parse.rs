@@ -11,7 +11,7 @@ use super::problem::Problems;
 use super::read::Section;
 use super::report::Report;
 use super::resolve::Surroundings;
-use super::{clocks, keys, limits, providers, server, tiers};
+use super::{clocks, jwt, keys, limits, providers, server, tiers};
 
 const KEYS: &[&str] = &[
     "server",
@@ -20,6 +20,7 @@ const KEYS: &[&str] = &[
     "store_durability",
     "policies",
     "keys",
+    "jwt",
     "providers",
     "default_tier",
     "tiers",
@@ -72,6 +73,7 @@ pub fn parse(text: &str, path: &Path, env: &BTreeMap<String, String>, kinds: &[K
     let prices = limits::prices(&root, &providers);
     let limits: Arc<[_]> = limits::global(&root).into();
     let keys = keys::keys(&root, &providers, &tiers, &limits);
+    let issuers = jwt::issuers(&root, &around, &keys);
     if keys.is_empty() {
         server::loopback_without_keys(&root, &server);
     }
@@ -85,6 +87,7 @@ pub fn parse(text: &str, path: &Path, env: &BTreeMap<String, String>, kinds: &[K
         store,
         policies,
         keys,
+        issuers,
         providers,
         // Absent only beside a reported problem, and those ended the parse above.
         default_tier: default_tier.unwrap_or(TierId(0)),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::accounts::ApiKey;
 use super::problem::Problem;
 use super::secret::Secret;
+use crate::domain::jwks::{Algorithm, KeySet};
 use crate::domain::limit::Limit;
 use crate::domain::money::NanoUsd;
 use crate::domain::usage::Price;
@@ -22,6 +23,8 @@ pub struct Config {
     pub store: StoreAt,
     pub policies: PolicyPaths,
     pub keys: Keys,
+    /// Who signs tokens that are taken instead of a key.
+    pub issuers: Vec<Arc<Issuer>>,
     pub providers: Vec<Arc<Provider>>,
     /// For requests that name no model, and for `auto` when the `tiers` policy fails.
     pub default_tier: TierId,
@@ -37,7 +40,7 @@ pub struct Config {
     pub retry: Retry,
     pub breaker: Breaker,
     pub background: Background,
-    /// Files that secrets were read from.
+    /// Files that secrets and key sets were read from.
     pub(super) secret_files: Vec<PathBuf>,
     /// What is allowed but deserves a look, for instance an API key whose variable is not set.
     pub warnings: Vec<Problem>,
@@ -145,7 +148,7 @@ pub struct Keys {
 
 impl Keys {
     pub(super) fn new(in_order: Vec<Arc<Key>>) -> Self {
-        let by_sha256 = in_order.iter().map(|key| (key.sha256, Arc::clone(key))).collect();
+        let by_sha256 = in_order.iter().filter_map(|key| Some((key.sha256?, Arc::clone(key)))).collect();
         Keys { in_order, by_sha256 }
     }
 
@@ -158,7 +161,7 @@ impl Keys {
         self.in_order.is_empty()
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Key>> {
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Key>> + Clone {
         self.in_order.iter()
     }
 }
@@ -167,8 +170,8 @@ impl Keys {
 #[derive(Clone, Debug)]
 pub struct Key {
     pub name: Arc<str>,
-    /// SHA-256 of the key text.
-    pub sha256: [u8; 32],
+    /// SHA-256 of the key text; none where callers show tokens instead.
+    pub sha256: Option<[u8; 32]>,
     /// Empty when the entry names none.
     pub team: Arc<str>,
     pub user_from: UserFrom,
@@ -196,12 +199,49 @@ impl Key {
     }
 }
 
-/// Where the end user of a call comes from: nowhere (the key is the user), or the `x-user-id` header.
+/// Where the end user of a call comes from: nowhere (the key is the user), the `x-user-id` header, or a signed token,
+/// which stands in for the key as well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UserFrom {
     #[default]
     None,
     Header,
+    Jwt,
+}
+
+/// One entry of `jwt:`: whose tokens are taken, how they are checked, and what their users may do.
+#[derive(Clone, Debug)]
+pub struct Issuer {
+    /// The tokens' `iss`.
+    pub issuer: String,
+    /// One of the tokens' `aud`.
+    pub audience: String,
+    /// Never empty, and of the kind that `keys` has.
+    pub algorithms: Vec<Algorithm>,
+    pub keys: IssuerKeys,
+    /// `host:port` of private or plain hosts that the keys may be fetched from.
+    pub allow: Vec<String>,
+    /// The entry whose rights and limits its users have. No other issuer has it.
+    pub key: Arc<Key>,
+    /// Names the end user.
+    pub user_claim: String,
+    /// Names the team; none, or a token without it: the key's.
+    pub team_claim: Option<String>,
+    /// How far clocks may be apart.
+    pub leeway: Duration,
+    /// Since `iat`; none = as long as `exp` says.
+    pub max_age: Option<Duration>,
+}
+
+/// Where an issuer's keys are.
+#[derive(Clone, Debug)]
+pub enum IssuerKeys {
+    /// One that the issuer and we share.
+    Secret(KeySet),
+    /// A JWK Set that was read with the rest of the config, and is with every reload.
+    File { path: PathBuf, keys: KeySet },
+    /// A JWK Set that is fetched.
+    Url(String),
 }
 
 /// An upstream: where it is, what it speaks, and our accounts there.

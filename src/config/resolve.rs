@@ -65,6 +65,22 @@ impl Surroundings<'_> {
         None
     }
 
+    /// The content of a file that is watched from now on.
+    pub(super) fn read_file(&self, field: &Field<'_>, file: &str, max_bytes: u64) -> Option<Vec<u8>> {
+        let path = self.path(file);
+        match std::fs::metadata(&path).and_then(|meta| Ok((meta.len(), std::fs::read(&path)?))) {
+            Ok((bytes, _)) if bytes > max_bytes => field.problem(format!("the file has more than {max_bytes} bytes")),
+            Ok((_, content)) => {
+                self.secret_files.borrow_mut().push(path);
+                return Some(content);
+            }
+            Err(error) => {
+                field.problem(format!("can't read {}: {error}; create it or correct the path", path.display()));
+            }
+        }
+        None
+    }
+
     /// A file that must exist.
     pub(super) fn existing_file(&self, field: &Field<'_>) -> Option<PathBuf> {
         let path = self.path(field.text()?);

@@ -3,6 +3,7 @@
 mod broken;
 mod shipped;
 mod sound;
+mod tokens;
 
 use std::collections::BTreeMap;
 use std::path::Path;

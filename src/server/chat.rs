@@ -66,9 +66,7 @@ async fn start(
 ) -> Result<RunHandle, GatewayError> {
     let now = door.hall.snapshot();
     let config = &now.config;
-    guard::host(request, config)?;
-    let (caller, key) = caller::identify(request, config)?;
-    *origin = guard::origin(request, key.as_deref())?;
+    let (caller, key) = caller::enter(request, door, config, origin).await?;
     if door.hall.status().is_draining() {
         return Err(GatewayError::ShuttingDown);
     }

@@ -62,9 +62,7 @@ async fn read(
 ) -> Result<Decoded, GatewayError> {
     let now = door.hall.snapshot();
     let config = &now.config;
-    guard::host(request, config)?;
-    let (caller, key) = caller::identify(request, config)?;
-    *origin = guard::origin(request, key.as_deref())?;
+    let (caller, _) = caller::enter(request, door, config, origin).await?;
     let body = body::read(request, payload, config.server.max_body_bytes, config.timeouts.client_body).await?;
     let call = (asked.decode)(body)?;
     responses::continued(&door.hall, &caller, asked.dialect, call, config.server.max_body_bytes).await

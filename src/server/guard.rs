@@ -47,6 +47,18 @@ pub(super) fn origin(request: &HttpRequest, key: Option<&Key>) -> Result<Option<
     Err(GatewayError::Forbidden { message })
 }
 
+/// The origin of a browser's request, when any key allows it: what is answered to a caller that is not known yet.
+pub(super) fn listed_origin(request: &HttpRequest, config: &Config) -> Option<String> {
+    let origin = request.headers().get(ORIGIN)?.to_str().ok()?;
+    let keys = &config.keys;
+    let listed = if keys.is_empty() {
+        is_loopback_origin(origin)
+    } else {
+        keys.iter().any(|key| key.cors.iter().any(|listed| listed == origin))
+    };
+    listed.then(|| origin.to_owned())
+}
+
 /// Tells a page that it may read the answer.
 pub(super) fn allow(response: &mut HttpResponse, origin: Option<&str>) {
     use actix_web::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue, VARY};
@@ -57,6 +69,17 @@ pub(super) fn allow(response: &mut HttpResponse, origin: Option<&str>) {
     headers.append(VARY, HeaderValue::from_static("origin"));
 }
 
+/// Request headers that a page may set: those that are read here, and those that SDKs send from a browser without being
+/// asked (OpenAI's and Anthropic's, AI SDK, tracing). One that is missing here makes the browser drop the whole call.
+/// They are named one by one because `*` does not cover `authorization`.
+const ALLOWED_HEADERS: &str = "accept, anthropic-beta, anthropic-dangerous-direct-browser-access, anthropic-version, \
+    anthropic-workspace-id, api-key, authorization, baggage, cache-control, content-type, idempotency-key, last-event-id, openai-beta, \
+    openai-organization, openai-project, prefer, traceparent, tracestate, user-agent, x-api-key, x-request-id, \
+    x-stainless-arch, x-stainless-async, x-stainless-custom-poll-interval, x-stainless-helper, \
+    x-stainless-helper-method, x-stainless-lang, x-stainless-os, x-stainless-package-version, \
+    x-stainless-poll-helper, x-stainless-retry-count, x-stainless-runtime, x-stainless-runtime-version, \
+    x-stainless-timeout, x-user-id";
+
 /// `OPTIONS`, before a browser's call. It comes without a key, so any key's list will do; the call itself is checked
 /// against its own. Who is no browser asks what the path answers, which is `allow`.
 pub(super) async fn preflight(allow: String, request: HttpRequest, door: web::Data<Door>) -> HttpResponse {
@@ -66,25 +89,15 @@ pub(super) async fn preflight(allow: String, request: HttpRequest, door: web::Da
         return reply.finish();
     }
     let now = door.hall.snapshot();
-    let origin = request.headers().get(ORIGIN).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let keys = &now.config.keys;
-    let known = if keys.is_empty() {
-        is_loopback_origin(origin)
-    } else {
-        keys.iter().any(|key| key.cors.iter().any(|listed| listed == origin))
-    };
-    if !known {
+    let Some(origin) = listed_origin(&request, &now.config) else {
         return HttpResponse::Forbidden().insert_header(("cache-control", "no-store")).finish();
-    }
+    };
     let mut response = reply
         .insert_header(("access-control-allow-methods", "GET, POST, DELETE"))
-        .insert_header((
-            "access-control-allow-headers",
-            "authorization, content-type, idempotency-key, x-api-key, x-request-id, x-user-id",
-        ))
+        .insert_header(("access-control-allow-headers", ALLOWED_HEADERS))
         .insert_header(("access-control-max-age", "600"))
         .finish();
-    self::allow(&mut response, Some(origin));
+    self::allow(&mut response, Some(&origin));
     response
 }
 

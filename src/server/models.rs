@@ -1,14 +1,11 @@
 //! `GET /v1/models`: what this caller may put into `model`, in the shape of the client's own format.
 
-use std::sync::Arc;
-
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
 use crate::config::{Aim, Config, Key};
 use crate::dialects::Dialect;
 use crate::domain::chat::Wire;
-use crate::domain::error::GatewayError;
 
 use super::routes::spoken;
 use super::{Door, caller, guard, reply};
@@ -51,24 +48,16 @@ pub(super) async fn list(request: HttpRequest, door: web::Data<Door>) -> HttpRes
     let request_id = reply::request_id(&request);
     let dialect = spoken(&request);
     let now = door.hall.snapshot();
-    match check(&request, &now.config) {
+    let mut origin = None;
+    let mut response = match caller::enter(&request, &door, &now.config, &mut origin).await {
         Err(error) => reply::error(dialect, &error, &request_id),
-        Ok((key, origin)) => {
-            let mut response = HttpResponse::Ok()
-                .insert_header(("cache-control", "no-store"))
-                .insert_header(("x-request-id", request_id))
-                .json(models(dialect, names(&now.config, key.as_deref())));
-            guard::allow(&mut response, origin.as_deref());
-            response
-        }
-    }
-}
-
-fn check(request: &HttpRequest, config: &Config) -> Result<(Option<Arc<Key>>, Option<String>), GatewayError> {
-    guard::host(request, config)?;
-    let (_, key) = caller::identify(request, config)?;
-    let origin = guard::origin(request, key.as_deref())?;
-    Ok((key, origin))
+        Ok((_, key)) => HttpResponse::Ok()
+            .insert_header(("cache-control", "no-store"))
+            .insert_header(("x-request-id", request_id))
+            .json(models(dialect, names(&now.config, key.as_deref()))),
+    };
+    guard::allow(&mut response, origin.as_deref());
+    response
 }
 
 /// Tiers and aliases the key may use, and `auto`.

@@ -3,6 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
+use crate::config::UserFrom;
 use crate::dialects::OPENAI_CHAT;
 use crate::domain::error::GatewayError;
 use crate::domain::ids::RunId;
@@ -47,29 +48,28 @@ struct LimitRow<'a> {
 
 pub(super) async fn show(request: HttpRequest, door: web::Data<Door>) -> HttpResponse {
     let request_id = reply::request_id(&request);
-    match find(&request, &door).await {
+    let mut origin = None;
+    let mut response = match find(&request, &door, &mut origin).await {
         Err(error) => reply::error(OPENAI_CHAT, &error, &request_id),
-        Ok((record, origin)) => {
-            let mut response = HttpResponse::Ok()
-                .insert_header(("cache-control", "no-store"))
-                .insert_header(("x-request-id", request_id))
-                .json(receipt(&record));
-            guard::allow(&mut response, origin.as_deref());
-            response
-        }
-    }
+        Ok(record) => HttpResponse::Ok()
+            .insert_header(("cache-control", "no-store"))
+            .insert_header(("x-request-id", request_id))
+            .json(receipt(&record)),
+    };
+    guard::allow(&mut response, origin.as_deref());
+    response
 }
 
-/// A foreign run answers exactly like an unknown one.
-async fn find(request: &HttpRequest, door: &Door) -> Result<(RunRecord, Option<String>), GatewayError> {
+/// A foreign run answers exactly like an unknown one. A key's holder sees all runs of the key, the holder of a token
+/// those of its own user.
+async fn find(request: &HttpRequest, door: &Door, origin: &mut Option<String>) -> Result<RunRecord, GatewayError> {
     let now = door.hall.snapshot();
-    guard::host(request, &now.config)?;
-    let (caller, key) = caller::identify(request, &now.config)?;
-    let origin = guard::origin(request, key.as_deref())?;
+    let (caller, key) = caller::enter(request, door, &now.config, origin).await?;
     let unknown = || GatewayError::RouteNotFound { path: request.path().to_owned() };
     let run = request.match_info().get("id").and_then(RunId::parse).ok_or_else(unknown)?;
     let found = door.hall.runs().get(run, &caller.key).await.map_err(|_| GatewayError::StoreUnavailable)?;
-    Ok((found.ok_or_else(unknown)?, origin))
+    let one_user = key.is_some_and(|key| key.user_from == UserFrom::Jwt);
+    found.filter(|record| !one_user || record.user == *caller.user).ok_or_else(unknown)
 }
 
 fn receipt(record: &RunRecord) -> Receipt<'_> {

@@ -162,9 +162,7 @@ async fn answered(
     let (request_id, mut origin) = (reply::request_id(request), None);
     let done = async {
         let now = door.hall.snapshot();
-        guard::host(request, &now.config)?;
-        let (caller, key) = caller::identify(request, &now.config)?;
-        origin = guard::origin(request, key.as_deref())?;
+        let (caller, _) = caller::enter(request, door, &now.config, &mut origin).await?;
         let id = request.match_info().get("id").unwrap_or_default();
         let kept = find(&door.hall, &caller, id).await?;
         act(kept.ok_or_else(|| GatewayError::ResponseNotFound { id: id.to_owned() })?, &request_id).await

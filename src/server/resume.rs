@@ -53,9 +53,7 @@ async fn unfinished(
     origin: &mut Option<String>,
 ) -> Result<Option<RunId>, GatewayError> {
     let now = door.hall.snapshot();
-    guard::host(request, &now.config)?;
-    let (caller, key) = caller::identify(request, &now.config)?;
-    *origin = guard::origin(request, key.as_deref())?;
+    let (caller, _) = caller::enter(request, door, &now.config, origin).await?;
     let chat = request.match_info().get("chat").unwrap_or_default();
     let kept = door.hall.kept();
     let found = async {

@@ -24,6 +24,7 @@ mod fidelity;
 mod floors;
 mod hangup;
 mod idempotency;
+mod jwt;
 mod ledger;
 mod messages;
 mod moderation;

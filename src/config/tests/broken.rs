@@ -10,7 +10,7 @@ fn an_unknown_key_is_named_with_the_nearest_known_one() {
     assert_snapshot!(complaint(&text), @r#"
     config.yaml:6:31: tiers.hard.fallbak: unknown key; did you mean "fallback"?
     config.yaml:7:1: timeout: unknown key; did you mean "timeouts"?
-    config.yaml:8:1: plugins: unknown key; known: server, store, store_sync, store_durability, policies, keys, providers, default_tier, tiers, aliases, prices, limits, request, timeouts, retry, breaker, background
+    config.yaml:8:1: plugins: unknown key; known: server, store, store_sync, store_durability, policies, keys, jwt, providers, default_tier, tiers, aliases, prices, limits, request, timeouts, retry, breaker, background
     3 problems in the config
     "#);
 }
@@ -272,18 +272,18 @@ fn limits_that_do_not_exist_yet_are_refused_by_name() {
 fn keys_are_checked_one_by_one() {
     let text = format!(
         "{SMALL}keys:
-  - {{ name: a, sha256: {one}, user_from: jwt, tiers: [simpel], models: [two/x, one], cors: [\"https://a.example/\"] }}
+  - {{ name: a, sha256: {one}, user_from: page, tiers: [simpel], models: [two/x, one], cors: [\"https://a.example/\"] }}
   - {{ name: a, sha256: {one}, tiers: [] }}
   - {{ name: b, sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 }}
 ",
         one = "ab".repeat(32)
     );
     assert_snapshot!(complaint(&text), @r#"
-    config.yaml:7:101: keys[0].user_from: jwt is not supported yet by this version; write header or none
-    config.yaml:7:114: keys[0].tiers[0]: no tier is named "simpel"; did you mean "simple"?
-    config.yaml:7:132: keys[0].models[0]: no provider is named "two"; known: one
-    config.yaml:7:139: keys[0].models[1]: write provider/model, provider/* or *
-    config.yaml:7:152: keys[0].cors[0]: must be an origin as browsers send it: https://app.example, without path or slash at the end
+    config.yaml:7:101: keys[0].user_from: "page" is unknown here; write none or header or jwt
+    config.yaml:7:115: keys[0].tiers[0]: no tier is named "simpel"; did you mean "simple"?
+    config.yaml:7:133: keys[0].models[0]: no provider is named "two"; known: one
+    config.yaml:7:140: keys[0].models[1]: write provider/model, provider/* or *
+    config.yaml:7:153: keys[0].cors[0]: must be an origin as browsers send it: https://app.example, without path or slash at the end
     config.yaml:8:13: keys[1].name: another key is already named "a"; rename one
     config.yaml:8:24: keys[1].sha256: another entry has the same key; each entry needs a key of its own
     config.yaml:8:97: keys[1].tiers: allows no tier at all; name some, or remove the key to allow every tier

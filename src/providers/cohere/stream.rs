@@ -3,8 +3,8 @@
 use super::wire::{Answer, Call, End, Event, Message, OneOrMore};
 use super::{KIND, PLAN, THOUGHT};
 use crate::domain::chat::{ChatEvent, Finish, InBandError};
-use crate::domain::sse::SseFrame;
 use crate::domain::signatures::mark;
+use crate::domain::sse::SseFrame;
 use crate::providers::{DecodeError, FrameKind, StreamDecoder, errors};
 
 #[derive(Default)]

@@ -1,0 +1,64 @@
+//! On whose account a token's call goes.
+
+use serde_json::{Value, json};
+
+use super::signer::Signer;
+use super::{CHAT, chat, claims, claims_with, gateway};
+use crate::support::{KEY, Reply, TestGateway, question};
+
+fn hit(reply: &Reply) -> (u16, String) {
+    (reply.status, reply.json()["error"]["limit"]["id"].as_str().unwrap_or_default().to_owned())
+}
+
+async fn limited(signer: &Signer, limits: Value) -> TestGateway {
+    gateway(&[signer], |config| {
+        config["limits"] = limits;
+        config["jwt"][0]["team_claim"] = json!("team");
+    })
+    .await
+}
+
+#[tokio::test]
+async fn each_user_of_a_page_has_limits_of_its_own() {
+    let signer = Signer::ec("e");
+    let gw = limited(&signer, json!([{ "scope": "user", "requests": 2, "per": "1h" }])).await;
+    for (user, outcome) in [
+        ("alice", (200, String::new())),
+        ("alice", (200, String::new())),
+        ("alice", (429, "alice".to_owned())),
+        ("bob", (200, String::new())),
+    ] {
+        assert_eq!(hit(&chat(&gw, &signer.token(&claims(user))).await), outcome, "{user}");
+    }
+    // What a page says about itself beside its token is nobody's concern.
+    let request = gw.client.post(gw.url(CHAT)).bearer_auth(signer.token(&claims("alice"))).header("x-user-id", "carol");
+    let reply = Reply::of(request.body(question("single").to_string()).send().await.unwrap()).await;
+    assert_eq!(hit(&reply), (429, "alice".to_owned()));
+}
+
+#[tokio::test]
+async fn a_key_that_speaks_for_its_users_goes_on_as_before() {
+    let signer = Signer::ec("e");
+    let gw = limited(&signer, json!([{ "scope": "user", "requests": 1, "per": "1h" }])).await;
+    for (user, status) in [("carol", 200), ("carol", 429), ("dave", 200)] {
+        let request = gw.client.post(gw.url(CHAT)).bearer_auth(KEY).header("x-user-id", user);
+        let reply = request.body(question("single").to_string()).send().await.unwrap();
+        assert_eq!(reply.status(), status, "{user}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_may_name_its_team_and_has_the_keys_otherwise() {
+    let signer = Signer::ec("e");
+    let gw = limited(&signer, json!([{ "scope": "team", "requests": 1, "per": "1h" }])).await;
+    for (team, outcome) in [
+        (json!("red"), (200, String::new())),
+        (json!("red"), (429, "red".to_owned())),
+        (json!(null), (200, String::new())),
+        (json!(null), (429, "visitors".to_owned())),
+        (json!(["red"]), (401, String::new())),
+    ] {
+        let token = signer.token(&claims_with(json!({ "team": team })));
+        assert_eq!(hit(&chat(&gw, &token).await), outcome, "{team}");
+    }
+}
