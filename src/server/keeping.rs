@@ -61,6 +61,7 @@ fn claim(request: &HttpRequest, caller: &Caller, body: &Bytes) -> Result<Option<
         let message = format!("Send one Idempotency-Key of 1 to {LONGEST_KEY} visible ASCII characters.");
         return Err(GatewayError::invalid(message, None));
     }
-    let name = KeptName::new(NameKind::Idempotency, &caller.key, &[request.path().as_bytes(), key]);
+    let name =
+        KeptName::new(NameKind::Idempotency, &caller.key, &[caller.user.as_bytes(), request.path().as_bytes(), key]);
     Ok(Some(Claim { name, body: Sha256::digest(body).into() }))
 }

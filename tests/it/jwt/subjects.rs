@@ -62,3 +62,23 @@ async fn a_token_may_name_its_team_and_has_the_keys_otherwise() {
         assert_eq!(hit(&chat(&gw, &token).await), outcome, "{team}");
     }
 }
+
+#[tokio::test]
+async fn users_of_one_page_do_not_see_each_others_runs() {
+    let signer = Signer::ec("e");
+    let gw = gateway(&[&signer], |_| {}).await;
+    let (alice, bob) = (signer.token(&claims("alice")), signer.token(&claims("bob")));
+    let keyed = async |token: &str| {
+        let request = gw.client.post(gw.url(CHAT)).bearer_auth(token).header("idempotency-key", "1");
+        Reply::of(request.body(question("single").to_string()).send().await.unwrap()).await
+    };
+    let run = keyed(&alice).await.header("x-headgate-run").to_owned();
+    gw.finished(1).await;
+    let receipt = async |token: &str| {
+        let request = gw.client.get(gw.url(&format!("/v1/requests/{run}"))).bearer_auth(token);
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!((receipt(&alice).await, receipt(&bob).await), (200, 404));
+    assert_eq!(keyed(&alice).await.header("x-headgate-run"), run, "the same request again");
+    assert_ne!(keyed(&bob).await.header("x-headgate-run"), run);
+}
