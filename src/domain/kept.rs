@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::caller::Caller;
 use super::ids::RunId;
 
 /// What never changes of a kept run.
@@ -77,8 +78,8 @@ pub struct KeptRun {
 
 impl KeptRun {
     /// A foreign run must look exactly like an unknown one.
-    pub fn belongs_to(&self, key: &str) -> bool {
-        self.about.key == key
+    pub fn belongs_to(&self, caller: &Caller) -> bool {
+        caller.may_see(&self.about.key, &self.about.user)
     }
 }
 

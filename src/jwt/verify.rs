@@ -91,7 +91,12 @@ pub(super) fn caller(token: &str, issuer: &Issuer, algorithm: Algorithm, key: &D
         Some(claim) => name(&claims, claim)?,
         None => None,
     };
-    Ok(Caller { key: Arc::clone(&issuer.key.name), team: team.unwrap_or_else(|| Arc::clone(&issuer.key.team)), user })
+    Ok(Caller {
+        key: Arc::clone(&issuer.key.name),
+        team: team.unwrap_or_else(|| Arc::clone(&issuer.key.team)),
+        user,
+        alone: true,
+    })
 }
 
 /// Words for the log. None of them comes from the token.

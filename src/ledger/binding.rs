@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     fn caller(team: &str) -> Caller {
-        Caller { key: "web".into(), team: team.into(), user: "ann".into() }
+        Caller { key: "web".into(), team: team.into(), user: "ann".into(), alone: false }
     }
 
     fn usd(scope: Scope, max_nano: u64) -> Limit {

@@ -41,7 +41,7 @@ async fn identify(
 ) -> Result<(Caller, Option<Arc<Key>>), GatewayError> {
     if config.keys.is_empty() {
         let local: Arc<str> = "local".into();
-        return Ok((Caller { key: Arc::clone(&local), team: "".into(), user: local }, None));
+        return Ok((Caller { key: Arc::clone(&local), team: "".into(), user: local, alone: false }, None));
     }
     let shown = presented(request).ok_or(GatewayError::InvalidApiKey)?;
     let hash: [u8; 32] = Sha256::digest(shown.as_bytes()).into();
@@ -56,7 +56,7 @@ async fn identify(
         UserFrom::Header => end_user(request)?,
     };
     let user = user.unwrap_or_else(|| Arc::clone(&key.name));
-    Ok((Caller { key: Arc::clone(&key.name), team: Arc::clone(&key.team), user }, Some(Arc::clone(key))))
+    Ok((Caller { key: Arc::clone(&key.name), team: Arc::clone(&key.team), user, alone: false }, Some(Arc::clone(key))))
 }
 
 /// The key or token as the SDKs send it: `Authorization: Bearer`, or `x-api-key`, or `api-key`.

@@ -3,7 +3,6 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
-use crate::config::UserFrom;
 use crate::dialects::OPENAI_CHAT;
 use crate::domain::error::GatewayError;
 use crate::domain::ids::RunId;
@@ -60,16 +59,14 @@ pub(super) async fn show(request: HttpRequest, door: web::Data<Door>) -> HttpRes
     response
 }
 
-/// A foreign run answers exactly like an unknown one. A key's holder sees all runs of the key, the holder of a token
-/// those of its own user.
+/// A foreign run answers exactly like an unknown one.
 async fn find(request: &HttpRequest, door: &Door, origin: &mut Option<String>) -> Result<RunRecord, GatewayError> {
     let now = door.hall.snapshot();
-    let (caller, key) = caller::enter(request, door, &now.config, origin).await?;
+    let (caller, _) = caller::enter(request, door, &now.config, origin).await?;
     let unknown = || GatewayError::RouteNotFound { path: request.path().to_owned() };
     let run = request.match_info().get("id").and_then(RunId::parse).ok_or_else(unknown)?;
     let found = door.hall.runs().get(run, &caller.key).await.map_err(|_| GatewayError::StoreUnavailable)?;
-    let one_user = key.is_some_and(|key| key.user_from == UserFrom::Jwt);
-    found.filter(|record| !one_user || record.user == *caller.user).ok_or_else(unknown)
+    found.filter(|record| caller.may_see(&record.key, &record.user)).ok_or_else(unknown)
 }
 
 fn receipt(record: &RunRecord) -> Receipt<'_> {

@@ -187,7 +187,7 @@ async fn find(hall: &Hall, caller: &Caller, id: &str) -> Result<Option<KeptRun>,
     };
     let found: Result<Option<KeptRun>, StoreError> = found.await;
     let run = found.map_err(|_| GatewayError::StoreUnavailable)?;
-    Ok(run.filter(|run| run.belongs_to(&caller.key) && run.about.dialect == OPENAI_RESPONSES.name() && is_stored(run)))
+    Ok(run.filter(|run| run.belongs_to(caller) && run.about.dialect == OPENAI_RESPONSES.name() && is_stored(run)))
 }
 
 /// A call with `store: false` is kept only while an `Idempotency-Key` needs it.

@@ -13,7 +13,7 @@ fn at(ms: u64) -> Now {
 }
 
 fn ask(run: RunId, amount: u64, limits: &[Limit]) -> Reserve {
-    let caller = Caller { key: "web".into(), team: "".into(), user: "ann".into() };
+    let caller = Caller { key: "web".into(), team: "".into(), user: "ann".into(), alone: false };
     Reserve { run, caller, amount: NanoUsd::new(amount), limits: limits.into() }
 }
 

@@ -82,3 +82,24 @@ async fn users_of_one_page_do_not_see_each_others_runs() {
     assert_eq!(keyed(&alice).await.header("x-headgate-run"), run, "the same request again");
     assert_ne!(keyed(&bob).await.header("x-headgate-run"), run);
 }
+
+#[tokio::test]
+async fn users_of_one_page_do_not_read_each_others_stored_responses() {
+    let signer = Signer::ec("e");
+    let gw = gateway(&[&signer], |_| {}).await;
+    let (alice, bob) = (signer.token(&claims("alice")), signer.token(&claims("bob")));
+    let ask = async |token: &str, body: Value| {
+        let request = gw.client.post(gw.url("/v1/responses")).bearer_auth(token).body(body.to_string());
+        Reply::of(request.send().await.unwrap()).await
+    };
+    let first = ask(&alice, json!({ "model": "single", "input": "hi" })).await;
+    let id = first.json()["id"].as_str().expect("an id").to_owned();
+    let read = async |token: &str| {
+        let request = gw.client.get(gw.url(&format!("/v1/responses/{id}"))).bearer_auth(token);
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!((read(&alice).await, read(&bob).await), (200, 404));
+    let next = json!({ "model": "single", "input": "go on", "previous_response_id": id });
+    assert_eq!(ask(&alice, next.clone()).await.status, 200);
+    assert_eq!(ask(&bob, next).await.code(), "invalid_request", "as for an id that nobody has");
+}

@@ -69,7 +69,8 @@ async fn act(ledger: &Ledger, clock: Option<&SteppedClock>, runs: &[RunId], op: 
     match op {
         Op::Reserve { run, user, team, amount, limits } => {
             let team = if *team { "core" } else { "" };
-            let caller = Caller { key: "k".into(), team: team.into(), user: ["ann", "b:o b%"][*user].into() };
+            let caller =
+                Caller { key: "k".into(), team: team.into(), user: ["ann", "b:o b%"][*user].into(), alone: false };
             Answer::Reserved(reserve(ledger, runs[*run], caller, *amount, limits).await)
         }
         Op::Extend { run, more } => Answer::Reserved(ledger.extend(runs[*run], NanoUsd::new(*more)).await),

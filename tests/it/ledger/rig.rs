@@ -138,7 +138,7 @@ pub async fn reserve(
 }
 
 pub fn ann() -> Caller {
-    Caller { key: "web".into(), team: "core".into(), user: "ann@example.org".into() }
+    Caller { key: "web".into(), team: "core".into(), user: "ann@example.org".into(), alone: false }
 }
 
 pub fn usd_per_day(scope: Scope, max_nano: u64) -> Limit {
