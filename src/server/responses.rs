@@ -201,20 +201,24 @@ fn is_stored(run: &KeptRun) -> bool {
 
 /// What a kept response says. One that has said nothing yet is being made.
 async fn read(hall: &Hall, kept: KeptRun) -> Result<Stored, GatewayError> {
-    let mut frames: Vec<Bytes> = Vec::new();
-    while kept.about.stream {
-        let page = hall.journal().read(kept.about.id, frames.len() as u64).await;
-        let page = page.map_err(|_| GatewayError::StoreUnavailable)?;
-        let last = page.len() < PAGE;
-        frames.extend(page);
-        if last {
-            break;
-        }
-    }
+    let frames = if kept.about.stream { frames(hall, kept.about.id).await? } else { Vec::new() };
     stored_response(&kept, &frames).ok_or_else(|| match kept.state {
         KeptState::Running => GatewayError::ResponseNotFound { id: kept.about.id.to_string() },
         KeptState::Whole | KeptState::Broken | KeptState::Lost => GatewayError::RunLost,
     })
+}
+
+/// All that is journaled of a run so far.
+async fn frames(hall: &Hall, run: RunId) -> Result<Vec<Bytes>, GatewayError> {
+    let mut frames: Vec<Bytes> = Vec::new();
+    loop {
+        let page = hall.journal().read(run, frames.len() as u64).await.map_err(|_| GatewayError::StoreUnavailable)?;
+        let is_last = page.len() < PAGE;
+        frames.extend(page);
+        if is_last {
+            return Ok(frames);
+        }
+    }
 }
 
 fn query<T: serde::de::DeserializeOwned>(request: &HttpRequest) -> Result<T, GatewayError> {
