@@ -4,6 +4,9 @@ use crate::domain::limit::{LimitView, Quota};
 
 use super::run::{Run, unix_ms};
 
+/// Longest list of names, in bytes: some clients refuse a head above 8 KiB.
+const LONGEST_LIST: usize = 2_048;
+
 /// Headers of a run's reply.
 pub(super) fn of(run: &Run) -> Vec<(&'static str, String)> {
     let mut headers = Vec::with_capacity(16);
@@ -22,10 +25,35 @@ pub(super) fn of(run: &Run) -> Vec<(&'static str, String)> {
         headers.push(("x-headgate-max-tokens", cap.to_string()));
     }
     if !run.dropped.is_empty() {
-        headers.push(("x-headgate-dropped", run.dropped.join(", ")));
+        headers.push(("x-headgate-dropped", names(&run.dropped)));
     }
     limits(&run.limits, unix_ms(), &mut headers);
     headers
+}
+
+/// A list of names, some of which the client chose: percent-encoded where they are no visible ASCII, `...` for those
+/// that don't fit.
+fn names(names: &[String]) -> String {
+    let mut list = String::new();
+    for name in names {
+        let separator = if list.is_empty() { "" } else { ", " };
+        let encoded = encoded(name);
+        if list.len() + encoded.len() > LONGEST_LIST {
+            return list + separator + "...";
+        }
+        list.push_str(separator);
+        list.push_str(&encoded);
+    }
+    list
+}
+
+fn encoded(name: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b',' | b'%' => format!("%{byte:02X}"),
+        _ if byte.is_ascii_graphic() => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    name.bytes().map(byte).collect()
 }
 
 /// `RateLimit` fields for every limit that bound the call, and the older names for its tightest request limit.

@@ -66,14 +66,14 @@ fn with_head(head: Head) -> actix_web::HttpResponseBuilder {
     let status = StatusCode::from_u16(head.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut builder = HttpResponse::build(status);
     builder.insert_header(("content-type", &*head.content_type)).insert_header(("cache-control", "no-store"));
-    for (name, value) in head.headers {
+    let fresh = head.headers.into_iter().map(|(name, value)| (HeaderName::from_static(name), value));
+    let replayed =
+        head.replayed.into_iter().filter_map(|(name, value)| Some((HeaderName::try_from(name).ok()?, value)));
+    for (name, value) in fresh.chain(replayed) {
         // Values may quote config or a provider; what no header may carry is left out instead of sent mangled.
         if let Ok(value) = HeaderValue::from_str(&value) {
-            builder.insert_header((HeaderName::from_static(name), value));
+            builder.insert_header((name, value));
         }
-    }
-    for (name, value) in head.replayed {
-        builder.insert_header((name, value));
     }
     builder
 }

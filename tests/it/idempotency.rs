@@ -183,3 +183,17 @@ async fn a_follower_gets_signs_of_life_while_the_model_thinks() {
     let text = String::from_utf8(reply.body).expect("UTF-8");
     assert!(text.matches(": ").count() >= 3 && text.contains("whole"), "{text}");
 }
+
+#[tokio::test]
+async fn fields_that_were_left_out_are_told_again_whatever_their_name() {
+    let gw = TestGateway::start().await;
+    let mut body = question("anthropic/second");
+    body["\u{10}\u{43a}, 100%"] = json!(true);
+    for time in ["first", "again"] {
+        let reply = post(&gw, &body, "odd-names").await;
+        assert_eq!((reply.status, reply.header("x-headgate-dropped")), (200, "%10%D0%BA%2C%20100%25"), "{time}");
+    }
+    body[format!("{:x<3000}", "long")] = json!(true);
+    let reply = post(&gw, &body, "long-names").await;
+    assert_eq!((reply.status, reply.header("x-headgate-dropped")), (200, "%10%D0%BA%2C%20100%25, ..."));
+}
