@@ -72,8 +72,9 @@ pub(super) fn allow(response: &mut HttpResponse, origin: Option<&str>) {
 /// Request headers that a page may set: those that are read here, and those that SDKs send from a browser without being
 /// asked (OpenAI's and Anthropic's, AI SDK, tracing). One that is missing here makes the browser drop the whole call.
 /// They are named one by one because `*` does not cover `authorization`.
-const ALLOWED_HEADERS: &str = "accept, anthropic-beta, anthropic-dangerous-direct-browser-access, anthropic-version, \
-    anthropic-workspace-id, api-key, authorization, baggage, cache-control, content-type, idempotency-key, last-event-id, openai-beta, \
+const ALLOWED_HEADERS: &str = "\
+    accept, anthropic-beta, anthropic-dangerous-direct-browser-access, anthropic-version, anthropic-workspace-id, \
+    api-key, authorization, baggage, cache-control, content-type, idempotency-key, last-event-id, openai-beta, \
     openai-organization, openai-project, prefer, traceparent, tracestate, user-agent, x-api-key, x-request-id, \
     x-stainless-arch, x-stainless-async, x-stainless-custom-poll-interval, x-stainless-helper, \
     x-stainless-helper-method, x-stainless-lang, x-stainless-os, x-stainless-package-version, \
