@@ -223,6 +223,29 @@ pub struct Conversation {
 }
 
 impl Decoded {
+    /// A call of which nothing is read yet.
+    fn of(body: Bytes) -> Self {
+        Decoded {
+            body,
+            model: None,
+            stream: false,
+            max_tokens: None,
+            n: 1,
+            include_usage: false,
+            message_count: 0,
+            has_images: false,
+            media_count: 0,
+            has_tools: false,
+            metadata: BTreeMap::new(),
+            user: None,
+            billed: Vec::with_capacity(4),
+            owned: OwnedFields::default(),
+            keeping: None,
+            conversation: None,
+            dropped: Vec::new(),
+        }
+    }
+
     /// Bytes of the body that may reach the model.
     pub fn billed_bytes(&self) -> usize {
         self.billed.iter().map(Range::len).sum()

@@ -1,13 +1,11 @@
 //! OpenAI's embeddings, as clients speak them. No chat: a call is passed on to a provider that speaks the format or
 //! puts it into its own.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 
 use super::fields::{self, wrong};
 use super::{About, Decoded, Dialect, ErrorReply, OPENAI_CHAT, StreamEncoder};
-use crate::domain::chat::{ChatReply, ChatRequest, OwnedFields, Wire};
+use crate::domain::chat::{ChatReply, ChatRequest, Wire};
 use crate::domain::embeddings::Input;
 use crate::domain::error::GatewayError;
 use crate::domain::json::{self, Field};
@@ -78,25 +76,7 @@ fn decode(body: Bytes) -> Result<Decoded, GatewayError> {
         return Ok(Decoded { dropped, ..decode(clean)? });
     }
     fields::refuse_ambiguous(&fields, DECIDING)?;
-    let mut call = Decoded {
-        body: body.clone(),
-        model: None,
-        stream: false,
-        max_tokens: None,
-        n: 1,
-        include_usage: false,
-        message_count: 0,
-        has_images: false,
-        media_count: 0,
-        has_tools: false,
-        metadata: BTreeMap::new(),
-        user: None,
-        conversation: None,
-        billed: Vec::with_capacity(1),
-        owned: OwnedFields::default(),
-        keeping: None,
-        dropped: Vec::new(),
-    };
+    let mut call = Decoded::of(body.clone());
     for field in &fields {
         if !UNBILLED.contains(&field.name.as_ref()) {
             call.billed.push(field.span.clone());

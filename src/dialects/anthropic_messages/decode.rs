@@ -1,7 +1,5 @@
 //! The light decode: top-level fields only, so that a call that is passed on costs microseconds.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
@@ -9,7 +7,7 @@ use super::unreadable::{self, Cut};
 use crate::dialects::Decoded;
 use crate::dialects::fields::{self, MAX_CAP_TOKENS, wrong};
 use crate::dialects::heads::{self, Heads, PartHead};
-use crate::domain::chat::OwnedFields;
+
 use crate::domain::error::GatewayError;
 use crate::domain::json::Field;
 
@@ -79,26 +77,8 @@ pub(in crate::dialects) fn countable(body: Bytes) -> Result<Decoded, GatewayErro
     if let Some(Cut { body, dropped }) = unreadable::cut_unsigned(&body, &fields) {
         return Ok(Decoded { dropped, ..countable(body)? });
     }
-    let mut call = Decoded {
-        body: body.clone(),
-        model: None,
-        stream: false,
-        max_tokens: None,
-        n: 1,
-        // This format always says it.
-        include_usage: true,
-        message_count: 0,
-        has_images: false,
-        media_count: 0,
-        has_tools: false,
-        metadata: BTreeMap::new(),
-        user: None,
-        billed: Vec::with_capacity(4),
-        owned: OwnedFields::default(),
-        keeping: None,
-        conversation: None,
-        dropped: Vec::new(),
-    };
+    // This format always says it.
+    let mut call = Decoded { include_usage: true, ..Decoded::of(body.clone()) };
     for field in &fields {
         if !UNBILLED.contains(&field.name.as_ref()) {
             call.billed.push(field.span.clone());

@@ -1,14 +1,12 @@
 //! The light decode: top-level fields only, so that a call that is passed on costs microseconds.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use serde::Deserialize;
 
 use crate::dialects::Decoded;
 use crate::dialects::fields::{self, MAX_CAP_TOKENS, wrong};
 use crate::dialects::heads::{self, Heads, PartHead};
-use crate::domain::chat::OwnedFields;
+
 use crate::domain::error::GatewayError;
 use crate::domain::json::Field;
 
@@ -77,25 +75,7 @@ pub(super) fn decode(body: Bytes) -> Result<Decoded, GatewayError> {
         return Ok(Decoded { dropped, ..decode(clean)? });
     }
     fields::refuse_ambiguous(&fields, DECIDING)?;
-    let mut call = Decoded {
-        body: body.clone(),
-        model: None,
-        stream: false,
-        max_tokens: None,
-        n: 1,
-        include_usage: false,
-        message_count: 0,
-        has_images: false,
-        media_count: 0,
-        has_tools: false,
-        metadata: BTreeMap::new(),
-        user: None,
-        billed: Vec::with_capacity(4),
-        owned: OwnedFields::default(),
-        keeping: None,
-        conversation: None,
-        dropped: Vec::new(),
-    };
+    let mut call = Decoded::of(body.clone());
     let mut completion_cap = None;
     for field in &fields {
         if !UNBILLED.contains(&field.name.as_ref()) {

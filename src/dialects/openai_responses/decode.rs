@@ -1,7 +1,6 @@
 //! The light decode: top-level fields and the heads of items, so that a call that is passed on costs microseconds.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -9,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::dialects::fields::{self, MAX_CAP_TOKENS, wrong};
 use crate::dialects::{Decoded, Keeping, heads};
-use crate::domain::chat::OwnedFields;
+
 use crate::domain::error::GatewayError;
 use crate::domain::json::Field;
 
@@ -79,26 +78,8 @@ pub(in crate::dialects) fn countable(body: Bytes) -> Result<Decoded, GatewayErro
         return Ok(Decoded { dropped, ..countable(clean)? });
     }
     fields::refuse_ambiguous(&fields, DECIDING)?;
-    let mut call = Decoded {
-        body: body.clone(),
-        model: None,
-        stream: false,
-        max_tokens: None,
-        n: 1,
-        // This format always says it.
-        include_usage: true,
-        message_count: 0,
-        has_images: false,
-        media_count: 0,
-        has_tools: false,
-        metadata: BTreeMap::new(),
-        user: None,
-        billed: Vec::with_capacity(4),
-        owned: OwnedFields::default(),
-        keeping: None,
-        conversation: None,
-        dropped: Vec::new(),
-    };
+    // This format always says it.
+    let mut call = Decoded { include_usage: true, ..Decoded::of(body.clone()) };
     let mut keeping = Keeping { previous_response_id: None, store: true, background: false };
     for field in &fields {
         if !UNBILLED.contains(&field.name.as_ref()) {

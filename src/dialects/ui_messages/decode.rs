@@ -1,7 +1,5 @@
 //! What the gateway decides on. There is no light reading here: these messages are translated for every target.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 
 use super::messages::{self, Dialogue};
@@ -9,7 +7,7 @@ use super::names::{Meaning, meant};
 use super::tools;
 use crate::dialects::fields::{self, MAX_CAP_TOKENS, wrong};
 use crate::dialects::{Conversation, Decoded};
-use crate::domain::chat::{OwnedFields, Part};
+use crate::domain::chat::Part;
 use crate::domain::error::GatewayError;
 use crate::domain::json::Field;
 
@@ -21,26 +19,8 @@ pub(super) fn decode(body: Bytes) -> Result<Decoded, GatewayError> {
     if let Some((clean, dropped)) = fields::without_routing(&fields) {
         return Ok(Decoded { dropped, ..decode(clean)? });
     }
-    let mut call = Decoded {
-        body: body.clone(),
-        model: None,
-        // The SDK knows no other answer.
-        stream: true,
-        max_tokens: None,
-        n: 1,
-        include_usage: true,
-        message_count: 0,
-        has_images: false,
-        media_count: 0,
-        has_tools: false,
-        metadata: BTreeMap::new(),
-        user: None,
-        billed: Vec::with_capacity(3),
-        owned: OwnedFields::default(),
-        keeping: None,
-        conversation: None,
-        dropped: Vec::new(),
-    };
+    // The SDK knows no other answer.
+    let mut call = Decoded { stream: true, include_usage: true, ..Decoded::of(body.clone()) };
     let mut conversation = Conversation::default();
     for (meaning, field) in meant(&fields)? {
         if matches!(meaning, Meaning::Messages | Meaning::System | Meaning::Tools) {
