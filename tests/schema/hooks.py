@@ -17,7 +17,7 @@ MODELS = {
     "CompactionRequest": ["responses", "chat"],
     "MessageRequest": ["messages"],
     "EmbeddingRequest": ["vectors"],
-    "ChatPageRequest": ["chat", "messages", "auto"],
+    "ChatPageRequest": ["chat", "messages", "auto", None],
 }
 
 
