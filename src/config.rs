@@ -16,6 +16,7 @@ mod layers;
 mod limits;
 mod parse;
 mod parsed;
+mod prices;
 mod problem;
 mod providers;
 mod read;

@@ -4,20 +4,28 @@
 //! A *counter* is identified by scope, subject, unit and window, never by its maximum, so that a changed limit finds
 //! what was consumed before. Dollars per UTC day are always counted for the user and for `global`. Both stores keep
 //! the same rules: on SQLite they are the [`book`], on Redis one script per verb.
+//!
+//! A calendar window is charged what was admitted in it, whenever the run ends. A sliding window counts a run from
+//! its admission, or its last extension, for its length: no stretch of that length holds more than the limit.
 
+mod ask;
 mod binding;
 mod book;
+mod counter;
 mod redis;
+mod report;
 mod sqlite;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::caller::Caller;
 use crate::domain::ids::RunId;
-use crate::domain::limit::{Limit, LimitView, Scope};
+use crate::domain::limit::LimitView;
 use crate::domain::money::NanoUsd;
 use crate::store::{Backend, Store, StoreError};
+
+pub use ask::{Amount, Bill, Reserve, Subjects};
+pub use report::{CounterUsage, UsageReport, Used};
 
 use self::redis::RedisLedger;
 use self::sqlite::{FileLedger, SqliteLedger};
@@ -31,25 +39,15 @@ pub const RENEW_EVERY: Duration = Duration::from_secs(15);
 /// How often some process should sweep with [`Ledger::expire`].
 pub const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
-/// What a run wants to set aside before it calls anyone.
-#[derive(Clone, Debug)]
-pub struct Reserve {
-    /// Names the hold. Asking twice with one id takes once.
-    pub run: RunId,
-    pub caller: Caller,
-    /// The most that the run can cost.
-    pub amount: NanoUsd,
-    pub limits: Arc<[Limit]>,
-}
-
 /// The answer to [`Ledger::reserve`] and [`Ledger::extend`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reserved {
     /// Taken under every limit. One view for each counter that `limits` named, in their order; for an extension those
-    /// in dollars only.
+    /// in dollars and tokens only.
     Held { limits: Vec<LimitView> },
     /// Taken under none. The view is the limit that takes longest to heal among those that refuse. A retry after
-    /// `retry_after_ms` fits, if nobody else comes first and the amount fits the limit at all.
+    /// `retry_after_ms` fits, if nobody else comes first and the amount fits the limit at all. For concurrent runs, and
+    /// where more than a thousand entries must leave a sliding window, it is only the time to ask again.
     Refused { view: LimitView, retry_after_ms: u64 },
 }
 
@@ -68,43 +66,9 @@ pub enum Settled {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expired {
     pub run: RunId,
-    /// Charged to the global scope in full as platform waste; the caller's own scopes are charged nothing.
+    /// Charged to the operator's scopes (global, tier, model, provider) in full, as platform waste; the caller's own
+    /// are charged nothing.
     pub amount: NanoUsd,
-}
-
-/// What every live counter stands at. One at zero is left out.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UsageReport {
-    /// Sorted by scope, id and unit. The global dollars of today are always there.
-    pub counters: Vec<CounterUsage>,
-    /// What expired holds have cost today (UTC). It is part of what the global scope has settled.
-    pub platform_waste: NanoUsd,
-    pub open_holds: u64,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct CounterUsage {
-    pub scope: Scope,
-    /// Id within the scope; empty for `global`.
-    pub id: String,
-    pub used: Consumption,
-    /// Unix milliseconds: end of the day, or when the oldest request leaves the window.
-    pub resets_at_ms: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Consumption {
-    UsdPerDay { settled: NanoUsd, held: NanoUsd },
-    Requests { window_ms: u64, admitted: u64 },
-}
-
-impl Consumption {
-    fn is_some(&self) -> bool {
-        match *self {
-            Consumption::UsdPerDay { settled, held } => settled > NanoUsd::ZERO || held > NanoUsd::ZERO,
-            Consumption::Requests { admitted, .. } => admitted > 0,
-        }
-    }
 }
 
 /// The ledger. Clones share it.
@@ -131,8 +95,9 @@ impl Ledger {
         Ledger { shelf }
     }
 
-    /// Sets `amount` aside and takes one request slot, under every limit that binds or under none, in one step. The
-    /// dollars of user and global are held whether limited or not. A limit on the team binds no caller without one.
+    /// Sets `amount` aside and counts one request, under every limit that binds or under none, in one step. The dollars
+    /// of user and global are held whether limited or not. A limit on the team binds no caller without one; one on
+    /// models or providers binds every target that the run may call, each with the whole amount.
     ///
     /// Errors: after [`StoreError::Unavailable`] the hold may or may not be taken; the asker must [`void`] the id until
     /// that succeeds. [`StoreError::NoHold`]: the id was voided or has expired; nothing was taken.
@@ -146,11 +111,12 @@ impl Ledger {
         }
     }
 
-    /// Enlarges the hold under the same dollar limits, all or nothing. Takes no further request slot.
+    /// Enlarges the hold under the same limits on dollars and tokens, all or nothing. It is no further request.
     ///
     /// Errors: [`StoreError::NoHold`] without an open hold. After [`StoreError::Unavailable`] the hold may be larger or
     /// not, until it ends.
-    pub async fn extend(&self, run: RunId, more: NanoUsd) -> Result<Reserved, StoreError> {
+    pub async fn extend(&self, run: RunId, more: impl Into<Amount>) -> Result<Reserved, StoreError> {
+        let more = more.into();
         match &self.shelf {
             Shelf::Sqlite(ledger) => ledger.extend(run, more).await,
             Shelf::File(_) => Err(read_only()),
@@ -158,16 +124,17 @@ impl Ledger {
         }
     }
 
-    /// Ends the hold and books `price` into the day in which the hold was taken. Safe to repeat.
-    pub async fn settle(&self, run: RunId, price: NanoUsd) -> Result<Settled, StoreError> {
+    /// Ends the hold and books the bill into the windows in which the hold was taken. Safe to repeat.
+    pub async fn settle(&self, run: RunId, bill: impl Into<Bill>) -> Result<Settled, StoreError> {
+        let bill = bill.into();
         match &self.shelf {
-            Shelf::Sqlite(ledger) => ledger.settle(run, price).await,
+            Shelf::Sqlite(ledger) => ledger.settle(run, bill).await,
             Shelf::File(_) => Err(read_only()),
-            Shelf::Redis(ledger) => ledger.settle(run, price).await,
+            Shelf::Redis(ledger) => ledger.settle(run, &bill).await,
         }
     }
 
-    /// Gives the hold and its request slots back: nothing was sent. Safe to repeat. Where it comes before its reserve,
+    /// Gives the hold and its requests back: nothing was sent. Safe to repeat. Where it comes before its reserve,
     /// the reserve will take nothing.
     pub async fn void(&self, run: RunId) -> Result<(), StoreError> {
         match &self.shelf {

@@ -1,7 +1,5 @@
 //! The config in force, defaults and overrides included, as YAML in the shape of `config.yaml`.
 
-use std::time::Duration;
-
 use serde_json::{Map, Value, json};
 
 use super::parsed::{
@@ -10,7 +8,7 @@ use super::parsed::{
 };
 use super::secret::Secret;
 use super::units::{print_duration, print_size};
-use crate::domain::limit::{Limit, Quota};
+use crate::domain::limit::{Limit, Quota, Unit};
 use crate::domain::money::NanoUsd;
 use crate::domain::usage::Price;
 
@@ -173,17 +171,15 @@ fn prices(price: &Price) -> Value {
 }
 
 fn limits(limits: &[Limit]) -> Value {
-    let print = |limit: &Limit| match limit.quota {
-        Quota::UsdPerDay { max_nano } => {
-            let usd = NanoUsd::new(max_nano).to_string();
-            json!({ "scope": limit.scope, "usd": usd, "per": "day" })
-        }
-        Quota::Requests { max, window_ms } => {
-            let per = print_duration(Duration::from_millis(window_ms));
-            json!({ "scope": limit.scope, "requests": max, "per": per })
-        }
+    let print = |limit: &Limit| {
+        let Quota { unit, max, window } = &limit.quota;
+        let max = match unit {
+            Unit::Usd => NanoUsd::new(*max).to_string().into(),
+            Unit::Requests | Unit::Tokens | Unit::Concurrent => Value::from(*max),
+        };
+        json!({ "scope": limit.scope, unit.as_str(): max, "per": window.per(), "tz": window.foreign_zone() })
     };
-    limits.iter().map(print).collect()
+    limits.iter().map(print).map(without_nulls).collect()
 }
 
 fn timeouts(timeouts: &Timeouts) -> Value {

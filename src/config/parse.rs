@@ -11,7 +11,7 @@ use super::problem::Problems;
 use super::read::Section;
 use super::report::Report;
 use super::resolve::Surroundings;
-use super::{clocks, jwt, keys, limits, providers, server, tiers};
+use super::{clocks, jwt, keys, limits, prices, providers, server, tiers};
 
 const KEYS: &[&str] = &[
     "server",
@@ -65,12 +65,12 @@ pub fn parse(text: &str, path: &Path, env: &BTreeMap<String, String>, kinds: &[K
     let server = server::server(&root, &around, timeouts.total);
     let store = server::store(&root, &around);
     let policies = server::policies(&root, &around);
-    let request = limits::request(&root);
+    let request = prices::request(&root);
     let providers = providers::providers(&root, &around, kinds);
     let tiers = tiers::tiers(&root, &providers, request.max_tokens);
     let default_tier = tiers::default_tier(&root, &tiers);
     let aliases = tiers::aliases(&root, &providers, &tiers);
-    let prices = limits::prices(&root, &providers);
+    let prices = prices::prices(&root, &providers);
     let limits: Arc<[_]> = limits::global(&root).into();
     let keys = keys::keys(&root, &providers, &tiers, &limits);
     let issuers = jwt::issuers(&root, &around, &keys);

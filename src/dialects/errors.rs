@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::domain::error::{GatewayError, UpstreamError};
-use crate::domain::limit::{LimitView, Quota};
+use crate::domain::limit::{LimitView, Unit, Window};
 use crate::domain::money::NanoUsd;
 
 /// Above this the SDKs fall back to waits of their own, give up, or sleep for as long as they are told.
@@ -135,17 +135,13 @@ pub(super) fn facts(error: &GatewayError) -> ErrorFacts {
             row(402, Class::Quota, "cost_cap_exceeded", message, Retry::Never)
         }
         GatewayError::BudgetExceeded { view, asked, retry_after } => {
-            row(402, Class::Quota, "budget_exceeded", budget_exceeded(view, *asked), Retry::After(*retry_after))
-                .hit(view, Some(*asked))
+            let retry = wait(view, asked.get(), *retry_after);
+            row(402, Class::Quota, "budget_exceeded", budget_exceeded(view, *asked), retry).hit(view, asked.get())
         }
-        GatewayError::RateLimited { view, retry_after } => row(
-            429,
-            Class::RateLimit,
-            "rate_limit_exceeded",
-            rate_limited(view, *retry_after),
-            Retry::After(*retry_after),
-        )
-        .hit(view, None),
+        GatewayError::RateLimited { view, asked, retry_after } => {
+            let (message, retry) = (rate_limited(view, *asked, *retry_after), wait(view, *asked, *retry_after));
+            row(429, Class::RateLimit, "rate_limit_exceeded", message, retry).hit(view, *asked)
+        }
         GatewayError::IdempotencyKeyReused => {
             let message = "This Idempotency-Key was used with another request body; use a new key for a new request.";
             row(422, Class::InvalidRequest, "idempotency_key_reused", message.into(), Retry::Never)
@@ -210,7 +206,7 @@ impl ErrorFacts {
         ErrorFacts { param, ..self }
     }
 
-    fn hit(self, view: &LimitView, asked: Option<NanoUsd>) -> Self {
+    fn hit(self, view: &LimitView, asked: u64) -> Self {
         ErrorFacts { limit: Some(limit_facts(view, asked)), ..self }
     }
 }
@@ -255,9 +251,14 @@ fn model_not_found(model: &str, known: &[String]) -> String {
     format!("Model `{model}` is not served to this key; use one of: {}{more}", listed.join(", "))
 }
 
+/// A call that is larger than its limit never fits.
+fn wait(view: &LimitView, asked: u64, retry_after: Duration) -> Retry {
+    if asked > view.max() { Retry::Never } else { Retry::After(retry_after) }
+}
+
 fn budget_reached(view: &LimitView) -> String {
-    let (scope, most) = (capitalized(view.limit.scope.as_str()), NanoUsd::new(view.max()));
-    format!("{scope} budget ${most} per {} reached", window(&view.limit.quota))
+    let (scope, most) = (capitalized(&view.limit.scope.to_string()), NanoUsd::new(view.max()));
+    format!("{scope} budget ${most}{} reached", per(&view.limit.quota.window))
 }
 
 fn budget_exceeded(view: &LimitView, asked: NanoUsd) -> String {
@@ -270,46 +271,69 @@ fn budget_exceeded(view: &LimitView, asked: NanoUsd) -> String {
     )
 }
 
-fn rate_limited(view: &LimitView, retry_after: Duration) -> String {
-    let scope = capitalized(view.limit.scope.as_str());
-    format!(
-        "{scope} limit of {} requests per {} reached; try again in {} s.",
-        view.max(),
-        window(&view.limit.quota),
-        retry_after.as_millis().div_ceil(1_000).max(1),
-    )
+fn rate_limited(view: &LimitView, asked: u64, retry_after: Duration) -> String {
+    let (scope, most) = (capitalized(&view.limit.scope.to_string()), view.max());
+    let per = per(&view.limit.quota.window);
+    let seconds = retry_after.as_millis().div_ceil(1_000).max(1);
+    match view.unit() {
+        Unit::Tokens if asked > most => format!(
+            "This call may take {asked} tokens, and the {} limit is {most}{per}; ask for less (max_tokens) or shorten the \
+             input.",
+            view.limit.scope
+        ),
+        Unit::Tokens => format!(
+            "{scope} limit of {most} tokens{per} reached: {} used or held, this call may take {asked}; try again in \
+             {seconds} s, or ask for less (max_tokens).",
+            view.before
+        ),
+        Unit::Concurrent => {
+            format!("{scope} limit of {most} concurrent requests reached; try again when one of them has ended.")
+        }
+        Unit::Usd | Unit::Requests => {
+            format!("{scope} limit of {most} requests{per} reached; try again in {seconds} s.")
+        }
+    }
 }
 
-fn limit_facts(view: &LimitView, asked: Option<NanoUsd>) -> Map<String, Value> {
+fn limit_facts(view: &LimitView, asked: u64) -> Map<String, Value> {
     let mut facts = Map::new();
     let mut put = |name: &str, value: Value| facts.insert(name.to_owned(), value);
-    put("scope", view.limit.scope.as_str().into());
+    let window = &view.limit.quota.window;
+    put("scope", view.limit.scope.to_string().into());
     put("id", view.subject.as_str().into());
-    put("unit", view.limit.quota.unit().into());
-    put("per", window(&view.limit.quota).into());
-    match view.limit.quota {
-        Quota::UsdPerDay { max_nano } => {
-            put("limit_nano", max_nano.into());
+    put("unit", view.unit().as_str().into());
+    if let Some(per) = window.per() {
+        put("per", per.into());
+    }
+    if let Some(zone) = window.foreign_zone() {
+        put("tz", zone.into());
+    }
+    match view.unit() {
+        Unit::Usd => {
+            put("limit_nano", view.max().into());
             put("used_nano", view.before.into());
-            put("asked_nano", asked.map(NanoUsd::get).into());
+            put("asked_nano", asked.into());
         }
-        Quota::Requests { max, .. } => {
-            put("limit", max.into());
+        Unit::Requests | Unit::Tokens | Unit::Concurrent => {
+            put("limit", view.max().into());
             put("used", view.before.into());
         }
     }
-    put("resets_at", instant(view.resets_at_ms).into());
+    if view.unit() == Unit::Tokens {
+        put("asked", asked.into());
+    }
+    if *window != Window::Open {
+        put("resets_at", instant(view.resets_at_ms).into());
+    }
     facts
 }
 
-/// The window as config writes it: `day`, `1m`, `90s`.
-fn window(quota: &Quota) -> String {
-    match quota {
-        Quota::UsdPerDay { .. } => "day".into(),
-        Quota::Requests { window_ms, .. } => [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")]
-            .into_iter()
-            .find(|(unit_ms, _)| *window_ms >= *unit_ms && window_ms.is_multiple_of(*unit_ms))
-            .map_or_else(|| format!("{window_ms}ms"), |(unit_ms, name)| format!("{}{name}", window_ms / unit_ms)),
+/// ` per day`, ` per 1m`, ` per day (Europe/Berlin)`.
+fn per(window: &Window) -> String {
+    match (window.per(), window.foreign_zone()) {
+        (Some(per), Some(zone)) => format!(" per {per} ({zone})"),
+        (Some(per), None) => format!(" per {per}"),
+        (None, _) => String::new(),
     }
 }
 

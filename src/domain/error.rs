@@ -71,9 +71,11 @@ pub enum GatewayError {
         asked: NanoUsd,
         retry_after: Duration,
     },
-    /// A request-rate limit would be passed.
+    /// A limit on requests, tokens or concurrent runs would be passed.
     RateLimited {
         view: Box<LimitView>,
+        /// In the limit's unit.
+        asked: u64,
         retry_after: Duration,
     },
     /// The same `Idempotency-Key` came with another body.

@@ -1,80 +1,64 @@
 //! Limits as the ledger understands them.
 
+mod scope;
+mod window;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::caller::Caller;
+pub use scope::Scope;
+pub use window::{DAY_MS, HOUR_MS, Period, Span, Window, Zone, day_of, print_ms};
 
-/// Whose consumption is counted together. `scope: user` gives *each* user the limit.
+/// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Scope {
-    User,
-    Key,
-    Team,
-    Global,
+pub enum Unit {
+    /// Nano-dollars, settled and held together.
+    Usd,
+    /// Admitted runs.
+    Requests,
+    /// Input and output tokens, settled and held together.
+    Tokens,
+    /// Runs that are open at the same time.
+    Concurrent,
 }
 
-impl Scope {
+impl Unit {
+    /// As in config and in `headgate usage --json`.
     pub fn as_str(self) -> &'static str {
         match self {
-            Scope::User => "user",
-            Scope::Key => "key",
-            Scope::Team => "team",
-            Scope::Global => "global",
+            Unit::Usd => "usd",
+            Unit::Requests => "requests",
+            Unit::Tokens => "tokens",
+            Unit::Concurrent => "concurrent",
         }
     }
 
-    /// The id this scope counts under for `caller`; empty for the global scope.
-    pub fn subject(self, caller: &Caller) -> &str {
-        match self {
-            Scope::User => &caller.user,
-            Scope::Key => &caller.key,
-            Scope::Team => &caller.team,
-            Scope::Global => "",
-        }
+    pub fn parse(text: &str) -> Option<Self> {
+        [Unit::Usd, Unit::Requests, Unit::Tokens, Unit::Concurrent].into_iter().find(|unit| unit.as_str() == text)
     }
 }
 
-impl fmt::Display for Scope {
+impl fmt::Display for Unit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
 /// What is counted, up to how much, and over which time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Quota {
-    /// At most `max_nano` nano-dollars, settled and held together, per UTC calendar day.
-    UsdPerDay { max_nano: u64 },
-    /// At most `max` admitted runs in *any* window of `window_ms` milliseconds.
-    Requests { max: u64, window_ms: u64 },
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Quota {
+    pub unit: Unit,
+    /// In `unit`.
+    pub max: u64,
+    pub window: Window,
 }
 
-impl Quota {
-    /// `usd` or `requests`, as in config and in `headgate usage --json`.
-    pub fn unit(&self) -> &'static str {
-        match self {
-            Quota::UsdPerDay { .. } => "usd",
-            Quota::Requests { .. } => "requests",
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Limit {
     pub scope: Scope,
     pub quota: Quota,
-}
-
-/// Milliseconds of one UTC day.
-pub const DAY_MS: u64 = 86_400_000;
-
-/// The UTC day that holds `now_ms`, counted from 1970-01-01.
-pub fn day_of(now_ms: u64) -> u64 {
-    now_ms / DAY_MS
 }
 
 /// One limit at one moment, for headers, receipts and messages.
@@ -83,20 +67,22 @@ pub struct LimitView {
     pub limit: Limit,
     /// Id within the scope; empty for `global`.
     pub subject: String,
-    /// Used before this call: nano-dollars settled plus held, or admitted requests in the window.
+    /// Used before this call, in the limit's unit.
     pub before: u64,
     /// The same after it. Equal to `before` in a refusal.
     pub after: u64,
-    /// Unix milliseconds by the store's clock: end of the day, or when the oldest request leaves the window.
+    /// Unix milliseconds by the store's clock: end of the calendar window, or when the oldest part leaves a sliding
+    /// one. For concurrent runs, whose ends nobody knows, a second from now.
     pub resets_at_ms: u64,
 }
 
 impl LimitView {
+    pub fn unit(&self) -> Unit {
+        self.limit.quota.unit
+    }
+
     pub fn max(&self) -> u64 {
-        match self.limit.quota {
-            Quota::UsdPerDay { max_nano } => max_nano,
-            Quota::Requests { max, .. } => max,
-        }
+        self.limit.quota.max
     }
 
     pub fn remaining(&self) -> u64 {

@@ -59,6 +59,13 @@ pub struct AttemptRecord {
     pub estimated: bool,
 }
 
+impl AttemptRecord {
+    /// False where no connection came about, so that no provider can have seen the request.
+    pub fn was_sent(&self) -> bool {
+        self.error.as_deref() != Some("connect")
+    }
+}
+
 /// How the judgement before the first attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -26,6 +26,11 @@ impl Usage {
         self.input.saturating_add(self.cache_read).saturating_add(self.cache_write).saturating_add(self.cache_write_1h)
     }
 
+    /// Input and output.
+    pub fn total(&self) -> u64 {
+        self.total_input().saturating_add(self.output)
+    }
+
     /// Both together, for a run of several attempts.
     pub fn plus(&self, other: &Usage) -> Usage {
         Usage {

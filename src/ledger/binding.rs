@@ -1,99 +1,36 @@
 //! Which counters an ask binds, and what their readings mean. Both stores decide by these rules.
 
-use std::sync::Arc;
+use crate::domain::limit::{Limit, Quota, Scope, Unit, Window};
 
-use serde::{Deserialize, Serialize};
+use super::counter::{Bind, CAPACITY, Counter};
+use super::{Amount, Reserved, Subjects};
 
-use crate::domain::caller::Caller;
-use crate::domain::limit::{DAY_MS, Limit, LimitView, Quota, Scope};
-use crate::domain::money::{MAX_NANO, NanoUsd};
+/// When another of the runs that are open may have ended: nobody knows, so a client may try again soon.
+const OPEN_RETRY_MS: u64 = 1_000;
 
-use super::Reserved;
+/// Entries of a sliding window that are looked at, from the oldest, to tell when an ask fits. Where more must leave the
+/// answer is too early, and whoever believes it is told again.
+pub(super) const LOOKED_AT: usize = 1_000;
 
-/// What a dollar counter can count exactly. It is the maximum of counters that no limit names, which so can't
-/// overflow either.
-pub(super) const CAPACITY: u64 = MAX_NANO;
-
-/// One counter with the lowest maximum that the ask names for it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Bind {
-    pub scope: Scope,
-    /// Id within the scope; empty for the global one.
-    pub subject: Arc<str>,
-    pub quota: Quota,
-}
-
-impl Bind {
-    fn counts_like(&self, scope: Scope, quota: Quota) -> bool {
-        let same_window = match (self.quota, quota) {
-            (Quota::UsdPerDay { .. }, Quota::UsdPerDay { .. }) => true,
-            (Quota::Requests { window_ms: a, .. }, Quota::Requests { window_ms: b, .. }) => a == b,
-            _ => false,
-        };
-        self.scope == scope && same_window
-    }
-
-    fn lower_to(&mut self, quota: Quota) {
-        match (&mut self.quota, quota) {
-            (Quota::UsdPerDay { max_nano: max }, Quota::UsdPerDay { max_nano: other })
-            | (Quota::Requests { max, .. }, Quota::Requests { max: other, .. }) => *max = other.min(*max),
-            _ => {}
-        }
-    }
-
-    /// A counter at its full capacity is only tracked; a limit binds below that.
-    fn is_limit(&self) -> bool {
-        !matches!(self.quota, Quota::UsdPerDay { max_nano } if max_nano >= CAPACITY)
-    }
-
-    pub fn is_usd(&self) -> bool {
-        matches!(self.quota, Quota::UsdPerDay { .. })
-    }
-
-    /// What the ask adds to this counter.
-    fn step(&self, amount: NanoUsd) -> u64 {
-        match self.quota {
-            Quota::UsdPerDay { .. } => amount.get(),
-            Quota::Requests { .. } => 1,
-        }
-    }
-
-    fn admits(&self, amount: NanoUsd, used: u64) -> bool {
-        let max = match self.quota {
-            Quota::UsdPerDay { max_nano } => max_nano,
-            Quota::Requests { max, .. } => max,
-        };
-        max.checked_sub(used).is_some_and(|free| self.step(amount) <= free)
-    }
-
-    fn view(&self, before: u64, after: u64, resets_at_ms: u64) -> LimitView {
-        let limit = Limit { scope: self.scope, quota: self.quota };
-        LimitView { limit, subject: self.subject.to_string(), before, after, resets_at_ms }
-    }
-}
-
-/// The counters of `limits` for this caller, in their order and each once, then the dollars of user and global where
-/// no limit names them.
-pub(super) fn bind(caller: &Caller, limits: &[Limit]) -> Vec<Bind> {
+/// The counters of `limits` for this run, in their order and each once, then the dollars per UTC day of user and
+/// global where no limit names them.
+pub(super) fn bind(subjects: &Subjects, limits: &[Limit], now_ms: u64) -> Vec<Bind> {
     let mut binds: Vec<Bind> = Vec::with_capacity(limits.len() + 2);
-    let tracked =
-        [Scope::User, Scope::Global].map(|scope| Limit { scope, quota: Quota::UsdPerDay { max_nano: CAPACITY } });
-    for Limit { scope, quota } in limits.iter().copied().chain(tracked) {
-        let subject = match scope {
-            Scope::User => Arc::clone(&caller.user),
-            Scope::Key => Arc::clone(&caller.key),
-            Scope::Team if caller.team.is_empty() => continue,
-            Scope::Team => Arc::clone(&caller.team),
-            Scope::Global => Arc::default(),
-        };
-        let quota = match quota {
-            Quota::UsdPerDay { max_nano } => Quota::UsdPerDay { max_nano: max_nano.min(CAPACITY) },
-            requests @ Quota::Requests { .. } => requests,
-        };
-        match binds.iter_mut().find(|bind| bind.counts_like(scope, quota)) {
-            Some(known) => known.lower_to(quota),
-            None => binds.push(Bind { scope, subject, quota }),
+    let mut add = |scope: &Scope, quota: &Quota| {
+        let (max, ends_ms) = (quota.max.min(CAPACITY), quota.window.span(now_ms).map_or(0, |span| span.end_ms));
+        for subject in subjects.ids(scope) {
+            let counter = Counter { scope: scope.clone(), subject, unit: quota.unit, window: quota.window.clone() };
+            match binds.iter_mut().find(|bind| bind.counter == counter) {
+                Some(known) => known.max = known.max.min(max),
+                None => binds.push(Bind { counter, max, ends_ms }),
+            }
         }
+    };
+    for Limit { scope, quota } in limits {
+        add(scope, quota);
+    }
+    for scope in [Scope::User, Scope::Global] {
+        add(&scope, &Quota { unit: Unit::Usd, max: CAPACITY, window: Window::DAY });
     }
     binds
 }
@@ -101,42 +38,37 @@ pub(super) fn bind(caller: &Caller, limits: &[Limit]) -> Vec<Bind> {
 /// What a counter says before the ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reading {
-    /// Nano-dollars settled and held, or requests in the window.
     pub used: u64,
-    /// Unix milliseconds of the end of the day, or when the oldest request leaves.
+    /// Unix milliseconds of the end of the calendar window, or when the oldest entry leaves.
     pub resets_at_ms: u64,
     /// Unix milliseconds from which the same ask fits, if nobody else comes first.
     pub fits_at_ms: u64,
 }
 
 impl Reading {
-    pub fn usd(used: u64, day: u64) -> Self {
-        let end = day.saturating_add(1).saturating_mul(DAY_MS);
-        Reading { used, resets_at_ms: end, fits_at_ms: end }
-    }
-
-    /// `oldest` and `blocker` are admission times: of the first request in the window, and of the one that must leave
-    /// before another fits.
-    pub fn requests(used: u64, window_ms: u64, oldest: Option<u64>, blocker: Option<u64>, now_ms: u64) -> Self {
-        let leaves = |at: Option<u64>| leaves_at(at.unwrap_or(now_ms), window_ms);
-        Reading { used, resets_at_ms: leaves(oldest), fits_at_ms: leaves(blocker) }
+    /// `oldest` and `blocker` are admission times in a sliding window: of its first entry, and of the one that must
+    /// leave before the ask fits.
+    pub fn new(bind: &Bind, used: u64, oldest: Option<u64>, blocker: Option<u64>, now_ms: u64) -> Self {
+        let (resets_at_ms, fits_at_ms) = match bind.counter.window {
+            Window::Calendar(..) => (bind.ends_ms, bind.ends_ms),
+            Window::Sliding { ms } => {
+                let leaves = |at: Option<u64>| leaves_at(at.unwrap_or(now_ms), ms);
+                (leaves(oldest), leaves(blocker))
+            }
+            Window::Open => (now_ms.saturating_add(OPEN_RETRY_MS), now_ms.saturating_add(OPEN_RETRY_MS)),
+        };
+        Reading { used, resets_at_ms, fits_at_ms }
     }
 }
 
-/// When a window no longer counts a request admitted at `at_ms`. One more than its length: times are cut to whole
+/// When a window no longer counts what was admitted at `at_ms`. One more than its length: times are cut to whole
 /// milliseconds, so two that differ by exactly the window may have been less than it apart.
 pub(super) fn leaves_at(at_ms: u64, window_ms: u64) -> u64 {
     at_ms.saturating_add(window_ms).saturating_add(1)
 }
 
-/// Position, from the oldest, of the request that must leave a full window before another fits; none where one fits
-/// now, or never.
-pub(super) fn blocker(used: u64, max: u64) -> Option<u64> {
-    used.checked_sub(max).filter(|position| *position < used)
-}
-
 /// Says yes if every counter does; else names the one that takes longest to heal.
-pub(super) fn decide(binds: &[Bind], readings: &[Reading], amount: NanoUsd, now_ms: u64) -> Reserved {
+pub(super) fn decide(binds: &[Bind], readings: &[Reading], amount: Amount, now_ms: u64) -> Reserved {
     let pairs = || binds.iter().zip(readings);
     let slowest = pairs().filter(|(bind, at)| !bind.admits(amount, at.used)).max_by_key(|(_, at)| at.fits_at_ms);
     if let Some((bind, at)) = slowest {
@@ -150,7 +82,7 @@ pub(super) fn decide(binds: &[Bind], readings: &[Reading], amount: NanoUsd, now_
 }
 
 /// The views of a hold that is taken already, for an ask that comes a second time.
-pub(super) fn repeat(binds: &[Bind], readings: &[Reading], amount: NanoUsd) -> Reserved {
+pub(super) fn repeat(binds: &[Bind], readings: &[Reading], amount: Amount) -> Reserved {
     let limits = binds.iter().zip(readings).filter(|(bind, _)| bind.is_limit());
     let view =
         |(bind, at): (&Bind, &Reading)| bind.view(at.used.saturating_sub(bind.step(amount)), at.used, at.resets_at_ms);
@@ -159,48 +91,62 @@ pub(super) fn repeat(binds: &[Bind], readings: &[Reading], amount: NanoUsd) -> R
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use crate::domain::caller::Caller;
+    use crate::domain::limit::DAY_MS;
+    use crate::domain::money::NanoUsd;
+
     use super::*;
 
-    fn caller(team: &str) -> Caller {
-        Caller { key: "web".into(), team: team.into(), user: "ann".into(), alone: false }
+    fn subjects(team: &str) -> Subjects {
+        Subjects {
+            caller: Caller { key: "web".into(), team: team.into(), user: "ann".into(), alone: false },
+            tier: "standard".into(),
+            targets: vec!["one/small".into(), "one/large".into(), "two/small".into()],
+            metadata: BTreeMap::from([("feature".into(), "search".into())]),
+        }
     }
 
-    fn usd(scope: Scope, max_nano: u64) -> Limit {
-        Limit { scope, quota: Quota::UsdPerDay { max_nano } }
+    fn usd(scope: Scope, max: u64) -> Limit {
+        Limit { scope, quota: Quota { unit: Unit::Usd, max, window: Window::DAY } }
+    }
+
+    fn bound(binds: &[Bind]) -> Vec<(String, u64)> {
+        binds.iter().map(|b| (format!("{}:{}", b.counter.scope, b.counter.subject), b.max)).collect()
     }
 
     #[test]
     fn a_counter_named_twice_binds_once_with_its_lowest_maximum() {
-        let binds = bind(&caller("core"), &[usd(Scope::User, 9), usd(Scope::Key, 4), usd(Scope::User, 5)]);
-        let maxima: Vec<_> = binds.iter().map(|b| (b.scope, b.quota)).collect();
-        let max = |max_nano| Quota::UsdPerDay { max_nano };
-        assert_eq!(maxima, [(Scope::User, max(5)), (Scope::Key, max(4)), (Scope::Global, max(CAPACITY))]);
+        let limits = [usd(Scope::User, 9), usd(Scope::Key, 4), usd(Scope::User, 5)];
+        let binds = bind(&subjects("core"), &limits, 0);
+        assert_eq!(bound(&binds), [("user:ann".into(), 5), ("key:web".into(), 4), ("global:".into(), CAPACITY)]);
     }
 
     #[test]
-    fn a_team_limit_does_not_bind_a_caller_without_team() {
-        let binds = bind(&caller(""), &[usd(Scope::Team, 1)]);
-        assert!(binds.iter().all(|bind| bind.scope != Scope::Team));
+    fn a_scope_binds_each_of_its_ids_once_and_nobody_without_one() {
+        let metadata = |key: &str| Scope::Metadata(key.into());
+        let limits = [Scope::Team, Scope::Tier, Scope::Provider, Scope::Model, metadata("feature"), metadata("other")]
+            .map(|scope| usd(scope, 1));
+        let ids = |team| bound(&bind(&subjects(team), &limits, 0)).into_iter().map(|(id, _)| id).collect::<Vec<_>>();
+        let targets = ["provider:one", "provider:two", "model:one/small", "model:one/large", "model:two/small"];
+        let rest = ["metadata.feature:search", "user:ann", "global:"];
+        assert_eq!(ids(""), [["tier:standard"].as_slice(), &targets, &rest].concat());
+        assert_eq!(ids("core"), [["team:core", "tier:standard"].as_slice(), &targets, &rest].concat());
     }
 
     #[test]
     fn a_refusal_names_the_limit_that_takes_longest_to_heal() {
-        let minute = Limit { scope: Scope::User, quota: Quota::Requests { max: 1, window_ms: 60_000 } };
-        let binds = bind(&caller(""), &[minute, usd(Scope::Key, 10)]);
-        let readings = [
-            Reading::requests(1, 60_000, Some(1_000), Some(1_000), 5_000),
-            Reading::usd(8, 0),
-            Reading::usd(8, 0),
-            Reading::usd(8, 0),
-        ];
-        let Reserved::Refused { view, retry_after_ms } = decide(&binds, &readings, NanoUsd::new(3), 5_000) else {
+        let minute = Window::Sliding { ms: 60_000 };
+        let minute = Limit { scope: Scope::User, quota: Quota { unit: Unit::Requests, max: 1, window: minute } };
+        let binds = bind(&subjects(""), &[minute, usd(Scope::Key, 10)], 5_000);
+        let used = [1, 8, 8, 8];
+        let readings: Vec<Reading> =
+            binds.iter().zip(used).map(|(b, used)| Reading::new(b, used, Some(1_000), Some(1_000), 5_000)).collect();
+        let Reserved::Refused { view, retry_after_ms } = decide(&binds, &readings, NanoUsd::new(3).into(), 5_000)
+        else {
             panic!("both limits refuse");
         };
         assert_eq!((view.limit, view.before, retry_after_ms), (usd(Scope::Key, 10), 8, DAY_MS - 5_000));
-    }
-
-    #[test]
-    fn the_blocker_of_a_window_over_its_lowered_maximum_is_the_last_that_must_leave() {
-        assert_eq!((blocker(2, 3), blocker(3, 3), blocker(5, 3), blocker(4, 0)), (None, Some(0), Some(2), None));
     }
 }

@@ -2,27 +2,25 @@
 //! of the writer thread; for Redis it is the model that the scripts are tested against.
 
 mod changes;
+mod hold;
 mod log;
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::sync::Arc;
-
-use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::RunId;
-use crate::domain::limit::{Quota, Scope, day_of};
-use crate::domain::money::NanoUsd;
+use crate::domain::limit::Window;
 use crate::store::{Now, StoreError};
 
-use super::binding::{Bind, Reading, bind, blocker, decide, repeat};
-use super::{Expired, HOLD_TTL, RENEW_EVERY, Reserve, Reserved, SWEEP_EVERY, Settled};
+use super::binding::{Reading, bind, decide, leaves_at, repeat};
+use super::counter::{Bind, Counter};
+use super::{Amount, Bill, Expired, HOLD_TTL, RENEW_EVERY, Reserve, Reserved, SWEEP_EVERY, Settled};
 
-pub(super) use changes::Changes;
-pub(super) use log::{Log, LogKey, Slot};
+pub(super) use changes::{Changes, Put};
+pub(super) use hold::{Hold, Run};
+pub(super) use log::{Entry, Log};
 
-/// Days for which counters are kept after their own.
-pub(super) const KEPT_DAYS: u64 = 7;
+/// How long a calendar window is kept after its end.
+pub(super) const KEPT_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
 /// How long an expired hold can be corrected.
 pub(super) const EXPIRED_KEPT_MS: u64 = 24 * 60 * 60 * 1_000;
 /// How long a reserve may be on its way after it was voided.
@@ -38,72 +36,34 @@ const fn ms(duration: std::time::Duration) -> u64 {
     duration.as_millis() as u64
 }
 
+/// One calendar window of one counter.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct UsdKey {
-    pub day: u64,
-    pub scope: Scope,
-    pub subject: Arc<str>,
+pub(super) struct SumKey {
+    pub ends_ms: u64,
+    pub counter: Counter,
 }
 
-/// Nano-dollars of one counter on one day.
+impl SumKey {
+    fn of(bind: &Bind) -> Self {
+        SumKey { ends_ms: bind.ends_ms, counter: bind.counter.clone() }
+    }
+}
+
+/// What one calendar window has counted, in its unit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Usd {
+pub(super) struct Sum {
     pub settled: u64,
     pub held: u64,
     /// Part of `settled` that paid for expired holds.
     pub waste: u64,
 }
 
-/// What one run has taken.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Hold {
-    /// Nano-dollars, held in each of its dollar counters.
-    pub amount: u64,
-    /// UTC day that is charged, whenever the run ends.
-    pub day: u64,
-    pub binds: Vec<Bind>,
-    /// When its request slots were taken.
-    pub at_ms: u64,
-    /// Not stored: a renewal writes nothing, and after a restart every hold gets a whole new term.
-    #[serde(skip)]
-    pub deadline_ms: u64,
-}
-
-impl Hold {
-    fn usd(&self) -> impl Iterator<Item = (UsdKey, u64)> {
-        self.binds.iter().filter_map(|bind| match bind.quota {
-            Quota::UsdPerDay { max_nano } => Some((usd_key(self.day, bind), max_nano)),
-            Quota::Requests { .. } => None,
-        })
-    }
-
-    fn logs(&self) -> impl Iterator<Item = LogKey> {
-        self.binds.iter().filter_map(LogKey::of)
-    }
-}
-
-fn usd_key(day: u64, bind: &Bind) -> UsdKey {
-    UsdKey { day, scope: bind.scope, subject: Arc::clone(&bind.subject) }
-}
-
-/// What the book remembers of a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Run {
-    Open(Hold),
-    Expired {
-        hold: Hold,
-        at_ms: u64,
-    },
-    /// Voided before its reserve came.
-    Void {
-        at_ms: u64,
-    },
-}
-
 #[derive(Default)]
 pub(super) struct Book {
-    usd: HashMap<UsdKey, Usd>,
-    logs: HashMap<LogKey, Log>,
+    sums: HashMap<SumKey, Sum>,
+    logs: HashMap<Counter, Log>,
+    /// Open runs by counter. None is zero.
+    open: HashMap<Counter, u64>,
     runs: HashMap<RunId, Run>,
     last_sweep_ms: Option<u64>,
     grace_until_ms: Option<u64>,
@@ -112,53 +72,59 @@ pub(super) struct Book {
 
 impl Book {
     pub fn reserve(&mut self, ask: &Reserve, now: Now) -> Result<Reserved, StoreError> {
-        let binds = bind(&ask.caller, &ask.limits);
         if let Some(known) = self.runs.get(&ask.run) {
             let Run::Open(hold) = known else { return Err(StoreError::NoHold(ask.run)) };
-            let day = hold.day;
-            return Ok(repeat(&binds, &self.readings(&binds, day, now), ask.amount));
+            let (binds, held) = (hold.binds.clone(), hold.amount);
+            return Ok(repeat(&binds, &self.readings(&binds, held, now), held));
         }
-        let day = day_of(now.unix_ms);
-        let readings = self.readings(&binds, day, now);
+        let binds = bind(&ask.subjects, &ask.limits, now.unix_ms);
+        let readings = self.readings(&binds, ask.amount, now);
         let decision = decide(&binds, &readings, ask.amount, now.unix_ms);
         if matches!(decision, Reserved::Held { .. }) {
             let deadline_ms = now.steady_ms.saturating_add(HOLD_TTL_MS);
-            self.take(ask.run, Hold { amount: ask.amount.get(), day, binds, at_ms: now.steady_ms, deadline_ms });
+            let (at_ms, grown_ms) = (now.steady_ms, now.steady_ms);
+            self.take(ask.run, Hold { amount: ask.amount, binds, at_ms, grown_ms, deadline_ms });
         }
         Ok(decision)
     }
 
-    pub fn extend(&mut self, run: RunId, more: NanoUsd, now: Now) -> Result<Reserved, StoreError> {
+    pub fn extend(&mut self, run: RunId, more: Amount, now: Now) -> Result<Reserved, StoreError> {
         let Some(Run::Open(hold)) = self.runs.get(&run) else { return Err(StoreError::NoHold(run)) };
-        let binds: Vec<Bind> = hold.binds.iter().filter(|bind| bind.is_usd()).cloned().collect();
-        let readings = self.readings(&binds, hold.day, now);
-        let decision = decide(&binds, &readings, more, now.unix_ms);
-        if matches!(decision, Reserved::Held { .. })
-            && let Some(Run::Open(hold)) = self.runs.get_mut(&run)
-        {
-            hold.amount = hold.amount.saturating_add(more.get());
-            for (key, _) in hold.usd() {
-                let usd = self.usd.entry(key).or_default();
-                usd.held = usd.held.saturating_add(more.get());
+        let old = hold.clone();
+        let binds: Vec<Bind> = old.binds.iter().filter(|bind| bind.counter.grows()).cloned().collect();
+        let mut readings = self.readings(&binds, more, now);
+        for (bind, reading) in binds.iter().zip(&mut readings) {
+            // What a sliding window has let go comes back with the extension.
+            if let Some(entry) = old.entry(run, bind).filter(|entry| !self.counts(&bind.counter, *entry)) {
+                reading.used = reading.used.saturating_add(entry.amount);
             }
-            self.changes.run(run);
+        }
+        let decision = decide(&binds, &readings, more, now.unix_ms);
+        if matches!(decision, Reserved::Held { .. }) {
+            let grown = Hold { amount: old.amount.plus(more), grown_ms: now.steady_ms, ..old.clone() };
+            for bind in &binds {
+                self.grow(run, bind, &old, &grown);
+            }
+            self.runs.insert(run, Run::Open(grown));
+            self.changes.runs.insert(run);
         }
         Ok(decision)
     }
 
-    pub fn settle(&mut self, run: RunId, price: NanoUsd) -> Settled {
+    pub fn settle(&mut self, run: RunId, bill: &Bill, now: Now) -> Settled {
         match self.forget(run) {
             Some(Run::Open(hold)) => {
-                for (key, _) in hold.usd() {
-                    let usd = self.usd.entry(key.clone()).or_default();
-                    usd.held = usd.held.saturating_sub(hold.amount);
-                    usd.settled = usd.settled.saturating_add(price.get());
-                    self.changes.usd(key);
+                for bind in &hold.binds {
+                    let charge = bill.charge(&bind.counter.scope, &bind.counter.subject, bind.counter.unit);
+                    self.release(run, bind, &hold, charge, now);
                 }
                 Settled::Booked
             }
             Some(Run::Expired { hold, .. }) => {
-                self.correct(&hold, price);
+                for bind in &hold.binds {
+                    let charge = bill.charge(&bind.counter.scope, &bind.counter.subject, bind.counter.unit);
+                    self.correct(run, bind, &hold, charge, now);
+                }
                 Settled::Corrected
             }
             Some(void @ Run::Void { .. }) => {
@@ -172,22 +138,21 @@ impl Book {
     pub fn void(&mut self, run: RunId, now: Now) {
         match self.forget(run) {
             Some(Run::Open(hold)) => {
-                for (key, _) in hold.usd() {
-                    let usd = self.usd.entry(key).or_default();
-                    usd.held = usd.held.saturating_sub(hold.amount);
+                for bind in &hold.binds {
+                    self.release(run, bind, &hold, 0, now);
                 }
-                self.give_slots_back(run, &hold);
             }
             Some(Run::Expired { hold, .. }) => {
-                self.correct(&hold, NanoUsd::ZERO);
-                self.give_slots_back(run, &hold);
+                for bind in &hold.binds {
+                    self.correct(run, bind, &hold, 0, now);
+                }
             }
             Some(Run::Void { at_ms }) => {
                 self.runs.insert(run, Run::Void { at_ms });
             }
             None => {
                 self.runs.insert(run, Run::Void { at_ms: now.steady_ms });
-                self.changes.run(run);
+                self.changes.runs.insert(run);
             }
         }
     }
@@ -209,11 +174,13 @@ impl Book {
         ends.into_iter().filter_map(|run| self.expire_one(run, now)).collect()
     }
 
-    /// Forgets days, windows and ended runs that no rule asks for any more.
+    /// Forgets windows and ended runs that no rule asks for any more.
     pub fn purge(&mut self, now: Now) {
-        let oldest_day = day_of(now.unix_ms).saturating_sub(KEPT_DAYS);
-        self.usd.retain(|key, usd| key.day >= oldest_day || usd.held > 0);
-        self.logs.retain(|key, log| log.trim(key.window_ms, now.steady_ms) > 0);
+        self.sums.retain(|key, sum| key.ends_ms.saturating_add(KEPT_MS) > now.unix_ms || sum.held > 0);
+        self.logs.retain(|counter, log| match counter.window {
+            Window::Sliding { ms } => log.trim(ms, now.steady_ms) > 0,
+            Window::Calendar(..) | Window::Open => false,
+        });
         let outlived = |run: &Run| match run {
             Run::Open(_) => false,
             Run::Expired { at_ms, .. } => at_ms.saturating_add(EXPIRED_KEPT_MS) <= now.steady_ms,
@@ -227,82 +194,155 @@ impl Book {
 
     fn expire_one(&mut self, run: RunId, now: Now) -> Option<Expired> {
         let Some(Run::Open(hold)) = self.forget(run) else { return None };
-        for (key, _) in hold.usd() {
-            let usd = self.usd.entry(key.clone()).or_default();
-            usd.held = usd.held.saturating_sub(hold.amount);
-            if key.scope == Scope::Global {
-                usd.settled = usd.settled.saturating_add(hold.amount);
-                usd.waste = usd.waste.saturating_add(hold.amount);
-                self.changes.usd(key);
+        for bind in &hold.binds {
+            let booked = bind.counter.at_expiry(bind.step(hold.amount));
+            self.release(run, bind, &hold, booked, now);
+            if bind.counter.grows() && booked > 0 && bind.ends_ms > 0 {
+                let sum = self.sums.entry(SumKey::of(bind)).or_default();
+                sum.waste = sum.waste.saturating_add(booked);
             }
         }
-        let amount = NanoUsd::new(hold.amount);
+        let amount = hold.amount.usd;
         self.runs.insert(run, Run::Expired { hold, at_ms: now.steady_ms });
         Some(Expired { run, amount })
     }
 
-    fn correct(&mut self, hold: &Hold, price: NanoUsd) {
-        for (key, _) in hold.usd() {
-            let usd = self.usd.entry(key.clone()).or_default();
-            usd.settled = usd.settled.saturating_add(price.get());
-            if key.scope == Scope::Global {
-                usd.settled = usd.settled.saturating_sub(hold.amount);
-                usd.waste = usd.waste.saturating_sub(hold.amount);
-            }
-            self.changes.usd(key);
-        }
-    }
-
     fn take(&mut self, run: RunId, hold: Hold) {
-        for (key, _) in hold.usd() {
-            let usd = self.usd.entry(key).or_default();
-            usd.held = usd.held.saturating_add(hold.amount);
-        }
-        for key in hold.logs() {
-            let slot = Slot { at_ms: hold.at_ms, run };
-            self.logs.entry(key.clone()).or_default().push(slot);
-            self.changes.slot_taken(key, slot);
+        for bind in &hold.binds {
+            self.load_held(bind, hold.amount);
+            if let Some(entry) = hold.entry(run, bind) {
+                self.put(&bind.counter, entry);
+            }
         }
         self.runs.insert(run, Run::Open(hold));
-        self.changes.run(run);
+        self.changes.runs.insert(run);
     }
 
-    fn give_slots_back(&mut self, run: RunId, hold: &Hold) {
-        let slot = Slot { at_ms: hold.at_ms, run };
-        for key in hold.logs() {
-            if self.logs.get_mut(&key).is_some_and(|log| log.remove(slot)) {
-                self.changes.slot_returned(key, slot);
+    /// What an open hold keeps in this counter, as far as it is not written down by itself.
+    fn load_held(&mut self, bind: &Bind, amount: Amount) {
+        match bind.counter.window {
+            Window::Calendar(..) => {
+                let sum = self.sums.entry(SumKey::of(bind)).or_default();
+                sum.held = sum.held.saturating_add(bind.step(amount));
+            }
+            Window::Open => *self.open.entry(bind.counter.clone()).or_default() += 1,
+            Window::Sliding { .. } => {}
+        }
+    }
+
+    /// Replaces what an open hold keeps in this counter by `charge`.
+    fn release(&mut self, run: RunId, bind: &Bind, hold: &Hold, charge: u64, now: Now) {
+        match bind.counter.window {
+            Window::Calendar(..) => {
+                let key = SumKey::of(bind);
+                let sum = self.sums.entry(key.clone()).or_default();
+                sum.held = sum.held.saturating_sub(bind.step(hold.amount));
+                sum.settled = sum.settled.saturating_add(charge);
+                if charge > 0 {
+                    self.changes.sums.insert(key);
+                }
+            }
+            Window::Sliding { ms } => self.replace(run, bind, hold, (bind.step(hold.amount), charge), (ms, now)),
+            Window::Open => {
+                if let Some(left) = self.open.get_mut(&bind.counter) {
+                    *left = left.saturating_sub(1);
+                    if *left == 0 {
+                        self.open.remove(&bind.counter);
+                    }
+                }
             }
         }
+    }
+
+    /// Replaces what an expired hold was charged in this counter by `charge`.
+    fn correct(&mut self, run: RunId, bind: &Bind, hold: &Hold, charge: u64, now: Now) {
+        let booked = bind.counter.at_expiry(bind.step(hold.amount));
+        match bind.counter.window {
+            Window::Calendar(..) if booked == 0 && charge == 0 => {}
+            Window::Calendar(..) => {
+                let key = SumKey::of(bind);
+                let sum = self.sums.entry(key.clone()).or_default();
+                sum.settled = sum.settled.saturating_add(charge).saturating_sub(booked);
+                if bind.counter.grows() {
+                    sum.waste = sum.waste.saturating_sub(booked);
+                }
+                self.changes.sums.insert(key);
+            }
+            Window::Sliding { ms } => self.replace(run, bind, hold, (booked, charge), (ms, now)),
+            Window::Open => {}
+        }
+    }
+
+    fn replace(&mut self, run: RunId, bind: &Bind, hold: &Hold, (from, to): (u64, u64), (window_ms, now): (u64, Now)) {
+        let entry = |amount| Entry { at_ms: hold.since(bind), run, amount };
+        if from == to || (from > 0 && !self.remove(&bind.counter, entry(from))) {
+            return;
+        }
+        if to > 0 && leaves_at(hold.since(bind), window_ms) > now.steady_ms {
+            self.put(&bind.counter, entry(to));
+        }
+    }
+
+    fn grow(&mut self, run: RunId, bind: &Bind, old: &Hold, grown: &Hold) {
+        if bind.counter.window.is_sliding() {
+            if let Some(entry) = old.entry(run, bind) {
+                self.remove(&bind.counter, entry);
+            }
+            if let Some(entry) = grown.entry(run, bind) {
+                self.put(&bind.counter, entry);
+            }
+        } else {
+            let sum = self.sums.entry(SumKey::of(bind)).or_default();
+            sum.held = sum.held.saturating_add(bind.step(grown.amount)).saturating_sub(bind.step(old.amount));
+        }
+    }
+
+    fn put(&mut self, counter: &Counter, entry: Entry) {
+        self.logs.entry(counter.clone()).or_default().put(entry);
+        self.changes.entries.push((counter.clone(), entry, Put::In));
+    }
+
+    fn remove(&mut self, counter: &Counter, entry: Entry) -> bool {
+        let removed = self.logs.get_mut(counter).is_some_and(|log| log.remove(entry));
+        if removed {
+            self.changes.entries.push((counter.clone(), entry, Put::Out));
+        }
+        removed
+    }
+
+    fn counts(&self, counter: &Counter, entry: Entry) -> bool {
+        self.logs.get(counter).is_some_and(|log| log.has(entry))
     }
 
     fn forget(&mut self, run: RunId) -> Option<Run> {
         let known = self.runs.remove(&run)?;
-        self.changes.run(run);
+        self.changes.runs.insert(run);
         Some(known)
     }
 
-    fn readings(&mut self, binds: &[Bind], day: u64, now: Now) -> Vec<Reading> {
-        binds.iter().map(|bind| self.reading(bind, day, now)).collect()
+    fn readings(&mut self, binds: &[Bind], amount: Amount, now: Now) -> Vec<Reading> {
+        binds.iter().map(|bind| self.reading(bind, amount, now)).collect()
     }
 
-    fn reading(&mut self, bind: &Bind, day: u64, now: Now) -> Reading {
-        match bind.quota {
-            Quota::UsdPerDay { .. } => {
-                let usd = self.usd.get(&usd_key(day, bind)).copied().unwrap_or_default();
-                Reading::usd(usd.settled.saturating_add(usd.held), day)
+    fn reading(&mut self, bind: &Bind, amount: Amount, now: Now) -> Reading {
+        match bind.counter.window {
+            Window::Calendar(..) => {
+                let sum = self.sum(&SumKey::of(bind));
+                Reading::new(bind, sum.settled.saturating_add(sum.held), None, None, now.unix_ms)
             }
-            Quota::Requests { max, window_ms } => {
-                let key = LogKey { scope: bind.scope, subject: Arc::clone(&bind.subject), window_ms };
-                let Entry::Occupied(mut log) = self.logs.entry(key) else {
-                    return Reading::requests(0, window_ms, None, None, now.unix_ms);
+            Window::Sliding { ms } => {
+                let Some(log) = self.logs.get_mut(&bind.counter) else {
+                    return Reading::new(bind, 0, None, None, now.unix_ms);
                 };
-                let used = log.get_mut().trim(window_ms, now.steady_ms);
+                let used = log.trim(ms, now.steady_ms);
+                let excess = used.saturating_add(bind.step(amount)).saturating_sub(bind.max);
                 // The log goes by steady time, the answer by wall time.
                 let wall = |at: u64| now.unix_ms.saturating_sub(now.steady_ms.saturating_sub(at));
-                let at = |position| log.get().at(position).map(wall);
-                let blocked = blocker(used, max).and_then(at);
-                Reading::requests(used, window_ms, at(0), blocked, now.unix_ms)
+                Reading::new(bind, used, log.oldest().map(wall), log.blocker(excess).map(wall), now.unix_ms)
+            }
+            Window::Open => {
+                let used = self.open.get(&bind.counter).copied().unwrap_or_default();
+                Reading::new(bind, used, None, None, now.unix_ms)
             }
         }
     }

@@ -1,28 +1,28 @@
 -- What the ledger's scripts share. All amounts are integers below 2^53, which Lua's doubles hold exactly; they are
 -- printed with int(), because tostring() would round them to 14 digits.
 --
--- hg:usd:<day>:<name>        hash: s settled, h held, w waste (nano-dollars; name = scope:subject, encoded)
--- hg:usd:<day>               set: the names of that day
--- hg:req:<name>:<window ms>  sorted set of admissions: run by time
--- hg:windows                 set: <name>:<window ms>
--- hg:hold:<run>              string: state amount day;name=max ...;name:window ...   (state = open, expired, void)
--- hg:deadlines               sorted set of open holds by expiry
--- hg:sweeps                  hash: when the last sweep was, and until when nothing expires
--- One hash per counter and a string per hold, because Redis searches a larger hash field by field.
-local DAY_MS = 86400000
+-- A counter has an id, <unit>:<window>:<scope>:<subject> (subject percent-encoded), and keeps
+--   over a calendar window  hg:sum:<end of the window>:<id>  hash: s settled, h held, w waste
+--   over a sliding window   hg:log:<id>                      sorted set: <amount>:<run> by time, never an amount of 0
+--                           hg:total:<id>                    sum of those amounts; none where each is 1
+--   of open runs            hg:open                          hash: runs by id
+-- hg:sums         sorted set: <end>:<id> of calendar windows by their end
+-- hg:logs         set: <length ms>|<id>
+-- hg:hold:<run>   string: state usd tokens taken grown;counter counter...   (state = open, expired, void)
+-- hg:deadlines    sorted set of open holds by expiry
+-- hg:sweeps       hash: when the last sweep was, and until when nothing expires
+-- In a hold and in arguments a counter is a text, <end>|<length>|<max>|<id>: the end is SLIDING or OPEN where the
+-- window is no calendar one, the length is in ms. One hash per calendar window and a string per hold, because Redis
+-- searches a larger hash field by field.
+local SLIDING, OPEN = -1, -2
 local DAY_SECONDS = 86400
+
+-- Entries of a sliding window that are looked at to tell when an ask fits, and that one sweep removes.
+local LOOKED_AT = 1000
 
 -- Adding 0 turns the -0 of a negated nothing into a 0 that Redis reads.
 local function int(n)
   return string.format('%.0f', n + 0)
-end
-
-local function day_of(now)
-  return math.floor(now / DAY_MS)
-end
-
-local function usd_key(day, name)
-  return 'hg:usd:' .. int(day) .. ':' .. name
 end
 
 -- Exact decimal dollars without trailing zeros: 0.0125, 5.
@@ -45,18 +45,219 @@ local function date(day)
   return string.format('%04d-%02d-%02d', year, month, doy - math.floor((153 * mp + 2) / 5) + 1)
 end
 
--- Keeps ai:cost:... in step: the dollars of a day under a name that people can type.
-local function publish(name, day, nano)
-  local scope, subject = name:match('^(%a+):(.*)$')
-  local key
-  if scope == 'user' then
-    key = 'ai:cost:user:' .. subject .. ':' .. date(day)
-  elseif scope == 'global' then
-    key = 'ai:cost:global:' .. date(day)
-  else
+-- Keeps ai:cost:... in step: the dollars of a UTC day under a name that people can type.
+local function publish(counter, nano)
+  local subject = counter.id:match('^usd:day:user:(.*)$')
+  local key = subject and 'ai:cost:user:' .. subject or counter.id == 'usd:day:global:' and 'ai:cost:global'
+  if key then
+    local day = math.floor(counter.ends / 86400000) - 1
+    redis.call('SET', key .. ':' .. date(day), dollars(nano), 'EX', 8 * DAY_SECONDS)
+  end
+end
+
+local function parse_counter(text)
+  local ends, length, max, id = text:match('^(%-?%d+)|(%d+)|(%d+)|(.*)$')
+  local unit, name = id:match('^(%l+):[^:]*:(.*)$')
+  return {
+    text = text,
+    ends = tonumber(ends),
+    length = tonumber(length),
+    max = tonumber(max),
+    id = id,
+    unit = unit,
+    name = name,
+    grows = unit == 'usd' or unit == 'tokens',
+  }
+end
+
+-- for counter in counters_of(hold)
+local function counters_of(hold)
+  local next_text = hold.counters:gmatch('[^ ]+')
+  return function()
+    local text = next_text()
+    return text and parse_counter(text)
+  end
+end
+
+-- The part of an amount that counts here; a run is one request.
+local function step(counter, amount)
+  return amount[counter.unit] or 1
+end
+
+local function is_operators(counter)
+  local scope = counter.name:match('^(%l+):')
+  return scope == 'global' or scope == 'tier' or scope == 'model' or scope == 'provider'
+end
+
+-- What an expired hold is charged: the operator's scopes pay for what may have been used, the caller's pay nothing.
+local function at_expiry(counter, held)
+  if counter.grows then
+    return is_operators(counter) and held or 0
+  end
+  return counter.unit == 'requests' and held or 0
+end
+
+local function sum_key(counter)
+  return 'hg:sum:' .. int(counter.ends) .. ':' .. counter.id
+end
+
+local function add(counter, field, amount)
+  return redis.call('HINCRBY', sum_key(counter), field, int(amount))
+end
+
+local function settle(counter, amount)
+  if amount ~= 0 then
+    publish(counter, add(counter, 's', amount))
+  end
+end
+
+local function log_key(counter)
+  return 'hg:log:' .. counter.id
+end
+
+local function total_key(counter)
+  return 'hg:total:' .. counter.id
+end
+
+local function put(counter, run, amount, at)
+  if amount == 0 then
     return
   end
-  redis.call('SET', key, dollars(nano), 'EX', 8 * DAY_SECONDS)
+  local log = log_key(counter)
+  -- A day longer than needed: this server's clock may be set.
+  local kept = int(counter.length + DAY_SECONDS * 1000)
+  redis.call('ZADD', log, int(at), int(amount) .. ':' .. run)
+  redis.call('PEXPIRE', log, kept)
+  if counter.grows then
+    redis.call('INCRBY', total_key(counter), int(amount))
+    redis.call('PEXPIRE', total_key(counter), kept)
+  end
+  redis.call('SADD', 'hg:logs', int(counter.length) .. '|' .. counter.id)
+end
+
+-- False where the window had let it go already.
+local function take_out(counter, run, amount)
+  if redis.call('ZREM', log_key(counter), int(amount) .. ':' .. run) == 0 then
+    return false
+  end
+  if counter.grows then
+    redis.call('DECRBY', total_key(counter), int(amount))
+  end
+  return true
+end
+
+-- The newest time that the window no longer counts. Times are cut to whole milliseconds: only above the window's
+-- length are two surely that far apart.
+local function left_at(counter, now)
+  return now - counter.length - 1
+end
+
+-- Drops what the window no longer counts, `most` entries at most (all where it is nil). Returns the oldest time left.
+local function trim(counter, now, most)
+  local log, left = log_key(counter), left_at(counter, now)
+  local oldest = redis.call('ZRANGE', log, 0, 0, 'WITHSCORES')[2]
+  if not oldest or tonumber(oldest) > left then
+    return tonumber(oldest)
+  end
+  if not counter.grows then
+    redis.call('ZREMRANGEBYSCORE', log, '-inf', int(left))
+  else
+    repeat
+      local gone = redis.call('ZRANGEBYSCORE', log, '-inf', int(left), 'LIMIT', 0, LOOKED_AT)
+      local amount = 0
+      for i, member in ipairs(gone) do
+        amount = amount + tonumber(member:match('^%d+'))
+      end
+      if #gone > 0 then
+        redis.call('ZREMRANGEBYRANK', log, 0, #gone - 1)
+        redis.call('DECRBY', total_key(counter), int(amount))
+      end
+    until #gone < LOOKED_AT or most
+  end
+  return tonumber(redis.call('ZRANGE', log, 0, 0, 'WITHSCORES')[2])
+end
+
+local function total(counter)
+  if counter.grows then
+    return tonumber(redis.call('GET', total_key(counter))) or 0
+  end
+  return redis.call('ZCARD', log_key(counter))
+end
+
+-- When the entry was admitted that must leave, after all before it, before `excess` is gone.
+local function blocker(counter, excess)
+  local at
+  local entries = redis.call('ZRANGE', log_key(counter), 0, LOOKED_AT - 1, 'WITHSCORES')
+  for i = 1, #entries, 2 do
+    excess = excess - tonumber(entries[i]:match('^%d+'))
+    at = tonumber(entries[i + 1])
+    if excess <= 0 then
+      break
+    end
+  end
+  return at
+end
+
+-- Returns: used, oldest and blocking admission (nil where there is none). Notes in the counter whether it is new.
+local function read(counter, now, amount)
+  if counter.ends == OPEN then
+    return tonumber(redis.call('HGET', 'hg:open', counter.id)) or 0
+  end
+  if counter.ends ~= SLIDING then
+    local sum = redis.call('HMGET', sum_key(counter), 's', 'h')
+    counter.is_new = not (sum[1] or sum[2])
+    return (tonumber(sum[1]) or 0) + (tonumber(sum[2]) or 0)
+  end
+  local oldest = trim(counter, now)
+  local used = oldest and total(counter) or 0
+  local excess = used + step(counter, amount) - counter.max
+  if excess > 0 and excess <= used then
+    return used, oldest, blocker(counter, excess)
+  end
+  return used, oldest
+end
+
+-- Replaces one amount of a run in a sliding window by another.
+local function replace(counter, run, since, now, from, to)
+  if from == to or (from > 0 and not take_out(counter, run, from)) then
+    return
+  end
+  if since > left_at(counter, now) then
+    put(counter, run, to, since)
+  end
+end
+
+-- Since when a sliding window counts this hold.
+local function since(counter, hold)
+  return counter.grows and hold.grown or hold.taken
+end
+
+-- Replaces what an open hold keeps in this counter by a charge.
+local function release(counter, run, hold, now, charge)
+  local held = step(counter, hold)
+  if counter.ends == OPEN then
+    if redis.call('HINCRBY', 'hg:open', counter.id, -1) <= 0 then
+      redis.call('HDEL', 'hg:open', counter.id)
+    end
+  elseif counter.ends == SLIDING then
+    replace(counter, run, since(counter, hold), now, held, charge)
+  else
+    add(counter, 'h', -held)
+    settle(counter, charge)
+  end
+end
+
+-- Replaces what an expired hold was charged in this counter by a charge.
+local function correct(counter, run, hold, now, charge)
+  local booked = at_expiry(counter, step(counter, hold))
+  if counter.ends == SLIDING then
+    replace(counter, run, since(counter, hold), now, booked, charge)
+  elseif counter.ends ~= OPEN then
+    settle(counter, charge - booked)
+    if counter.grows and booked > 0 then
+      add(counter, 'w', -booked)
+    end
+  end
 end
 
 local function hold_key(run)
@@ -68,8 +269,15 @@ local function parse_hold(text)
   if not text then
     return {}
   end
-  local state, amount, day, usd, req = text:match('^(%a+) (%d+) (%d+);([^;]*);(.*)$')
-  return { state = state, amount = tonumber(amount), day = tonumber(day), usd = usd, req = req }
+  local state, usd, tokens, taken, grown, counters = text:match('^(%l+) (%d+) (%d+) (%d+) (%d+);(.*)$')
+  return {
+    state = state,
+    usd = tonumber(usd),
+    tokens = tonumber(tokens),
+    taken = tonumber(taken),
+    grown = tonumber(grown),
+    counters = counters,
+  }
 end
 
 local function read_hold(run)
@@ -78,7 +286,8 @@ end
 
 -- An open hold stays until it ends; the others go by themselves after `seconds`.
 local function write_hold(run, hold, seconds)
-  local text = hold.state .. ' ' .. int(hold.amount) .. ' ' .. int(hold.day) .. ';' .. hold.usd .. ';' .. hold.req
+  local numbers = { hold.state, int(hold.usd), int(hold.tokens), int(hold.taken), int(hold.grown) }
+  local text = table.concat(numbers, ' ') .. ';' .. hold.counters
   if seconds then
     redis.call('SET', hold_key(run), text, 'EX', seconds)
   else
@@ -89,41 +298,4 @@ end
 local function forget(run)
   redis.call('DEL', hold_key(run))
   redis.call('ZREM', 'hg:deadlines', run)
-end
-
--- for name, max in each_usd(hold)
-local function each_usd(hold)
-  return hold.usd:gmatch('([^ =]+)=(%d+)')
-end
-
--- Settled and held, and whether the counter exists.
-local function read_usd(day, name)
-  local usd = redis.call('HMGET', usd_key(day, name), 's', 'h')
-  return (tonumber(usd[1]) or 0) + (tonumber(usd[2]) or 0), usd[1] or usd[2]
-end
-
-local function add(day, name, field, nano)
-  return redis.call('HINCRBY', usd_key(day, name), field, int(nano))
-end
-
-local function settle(day, name, nano)
-  publish(name, day, add(day, name, 's', nano))
-end
-
--- Replaces the estimated booking of an expired hold by a price.
-local function correct(hold, price)
-  for name in each_usd(hold) do
-    if name == 'global:' then
-      settle(hold.day, name, price - hold.amount)
-      add(hold.day, name, 'w', -hold.amount)
-    else
-      settle(hold.day, name, price)
-    end
-  end
-end
-
-local function give_slots_back(run, hold)
-  for slot in hold.req:gmatch('[^ ]+') do
-    redis.call('ZREM', 'hg:req:' .. slot, run)
-  end
 end

@@ -3,17 +3,24 @@
 mod name;
 mod report;
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use redis::Value;
 
 use crate::domain::ids::RunId;
-use crate::domain::limit::Quota;
+use crate::domain::limit::{DAY_MS, Scope};
 use crate::domain::money::NanoUsd;
 use crate::store::redis::{Redis, Script};
 use crate::store::{Clock, StoreError};
 
-use super::binding::{Bind, CAPACITY, Reading, bind, decide, repeat};
-use super::book::{EXPIRED_KEPT_MS, GRACE_MS, HOLD_TTL_MS, KEPT_DAYS, SWEEP_GAP_MS, VOID_KEPT_MS};
-use super::{Expired, Reserve, Reserved, Settled, UsageReport};
+use super::ask::provider;
+use super::binding::{Reading, bind, decide, repeat};
+use super::book::{EXPIRED_KEPT_MS, GRACE_MS, HOLD_TTL_MS, KEPT_MS, SWEEP_GAP_MS, VOID_KEPT_MS};
+use super::counter::{Bind, CAPACITY};
+use super::{Amount, Bill, Expired, Reserve, Reserved, Settled, UsageReport};
+
+/// How often an ask is put to the server by another clock, before it counts as refused by a store that can't be used.
+const ASKS: usize = 4;
 
 /// Holds that one call renews or ends; more are several calls, so that none holds the server up.
 const CHUNK: usize = 500;
@@ -21,6 +28,9 @@ const CHUNK: usize = 500;
 pub(super) struct RedisLedger {
     store: Redis,
     clock: Clock,
+    /// Milliseconds by which the server's clock is ahead of ours, as far as answers have told. Which calendar window
+    /// runs is the server's to say; this makes us ask for the right one.
+    ahead_ms: AtomicI64,
     scripts: Scripts,
 }
 
@@ -31,6 +41,7 @@ struct Scripts {
     void: Script,
     renew: Script,
     expire: Script,
+    logs: Script,
     now: Script,
 }
 
@@ -48,6 +59,7 @@ impl Scripts {
             void: script(include_str!("void.lua")),
             renew: script(include_str!("renew.lua")),
             expire: script(include_str!("expire.lua")),
+            logs: script(include_str!("logs.lua")),
             now: script(include_str!("now.lua")),
         }
     }
@@ -56,58 +68,68 @@ impl Scripts {
 impl RedisLedger {
     pub fn new(store: Redis, clock: Clock) -> Self {
         let scripts = Scripts::new(&clock);
-        RedisLedger { store, clock, scripts }
+        RedisLedger { store, clock, ahead_ms: AtomicI64::new(0), scripts }
     }
 
     pub async fn reserve(&self, ask: &Reserve) -> Result<Reserved, StoreError> {
-        let binds = bind(&ask.caller, &ask.limits);
+        for _ in 0..ASKS {
+            let at_ms = self.now_ms();
+            let binds = bind(&ask.subjects, &ask.limits, at_ms);
+            let answer: Vec<Value> = self.run(&self.scripts.reserve, self.reserve_args(ask, &binds, at_ms)).await?;
+            let mut answer = Answer::new(answer);
+            match answer.text()?.as_str() {
+                "none" => return Err(StoreError::NoHold(ask.run)),
+                "emptied" => return Err(self.store.emptied()),
+                "moved" => self.learn(answer.number()?),
+                "repeated" => {
+                    let now_ms = answer.number()?;
+                    let held = answer.amount()?;
+                    let binds = name::binds(&answer.text()?).ok_or_else(unknown_answer)?;
+                    return Ok(repeat(&binds, &readings(&binds, &mut answer, now_ms)?, held));
+                }
+                _ => {
+                    let now_ms = answer.number()?;
+                    self.learn(now_ms);
+                    return Ok(decide(&binds, &readings(&binds, &mut answer, now_ms)?, ask.amount, now_ms));
+                }
+            }
+        }
+        Err(StoreError::Unavailable("the clock of Redis does not stand still enough to tell a window".to_owned()))
+    }
+
+    fn reserve_args(&self, ask: &Reserve, binds: &[Bind], at_ms: u64) -> Args {
         let epoch = self.store.epoch().unwrap_or_default();
-        let mut args = Args::new().text(epoch).run(ask.run).number(amount(ask.amount)).number(HOLD_TTL_MS);
-        args = args.number(KEPT_DAYS).count(binds.iter().filter(|bind| bind.is_usd()).count());
-        for bind in &binds {
-            if let Quota::UsdPerDay { max_nano } = bind.quota {
-                args = args.text(&name::of(bind)).number(max_nano);
-            }
-        }
-        args = args.count(binds.iter().filter(|bind| !bind.is_usd()).count());
-        for bind in &binds {
-            if let Quota::Requests { max, window_ms } = bind.quota {
-                args = args.text(&name::of(bind)).number(window_ms).number(max.min(CAPACITY));
-            }
-        }
-        let answer: Vec<Value> = self.run(&self.scripts.reserve, args).await?;
-        let mut answer = Answer::new(answer);
-        let verdict = answer.text()?;
-        match verdict.as_str() {
-            "none" => return Err(StoreError::NoHold(ask.run)),
-            "emptied" => return Err(self.store.emptied()),
-            _ => {}
-        }
-        let (now_ms, day) = (answer.number()?, answer.number()?);
-        let readings = readings(&binds, &mut answer, now_ms, day)?;
-        Ok(if verdict == "repeated" {
-            repeat(&binds, &readings, ask.amount)
-        } else {
-            decide(&binds, &readings, ask.amount, now_ms)
+        let args = Args::new().text(epoch).run(ask.run).amount(ask.amount).number(HOLD_TTL_MS).number(KEPT_MS / DAY_MS);
+        binds.iter().fold(args.count(binds.len()), |args, bind| {
+            let start_ms = bind.counter.window.span(at_ms).map_or(0, |span| span.start_ms);
+            args.number(start_ms).text(&name::bind(bind))
         })
     }
 
-    pub async fn extend(&self, run: RunId, more: NanoUsd) -> Result<Reserved, StoreError> {
-        let args = Args::new().run(run).number(amount(more));
+    pub async fn extend(&self, run: RunId, more: Amount) -> Result<Reserved, StoreError> {
+        let args = Args::new().run(run).amount(more);
         let answer: Vec<Value> = self.run(&self.scripts.extend, args).await?;
         let mut answer = Answer::new(answer);
         if answer.text()? == "none" {
             return Err(StoreError::NoHold(run));
         }
-        let (now_ms, day) = (answer.number()?, answer.number()?);
-        let binds = name::counters(&answer.text()?).ok_or_else(unknown_answer)?;
-        let readings = readings(&binds, &mut answer, now_ms, day)?;
-        Ok(decide(&binds, &readings, more, now_ms))
+        let now_ms = answer.number()?;
+        let mut binds = name::binds(&answer.text()?).ok_or_else(unknown_answer)?;
+        binds.retain(|bind| bind.counter.grows());
+        Ok(decide(&binds, &readings(&binds, &mut answer, now_ms)?, more, now_ms))
     }
 
-    pub async fn settle(&self, run: RunId, price: NanoUsd) -> Result<Settled, StoreError> {
-        let price = price.get().min(CAPACITY);
-        let did: String = self.run(&self.scripts.settle, Args::new().run(run).number(price)).await?;
+    pub async fn settle(&self, run: RunId, bill: &Bill) -> Result<Settled, StoreError> {
+        let mut parts: Vec<(String, Amount)> = Vec::with_capacity(2 * bill.targets.len());
+        for (target, _) in &bill.targets {
+            let model = bill.part(|other| other == target);
+            let provider_part = bill.part(|other| provider(other) == provider(target));
+            parts.push((name::subject(&Scope::Model, target), model.unwrap_or_default()));
+            parts.push((name::subject(&Scope::Provider, provider(target)), provider_part.unwrap_or_default()));
+        }
+        let args = Args::new().run(run).charge(bill.total).count(parts.len());
+        let args = parts.iter().fold(args, |args, (name, part)| args.text(name).charge(*part));
+        let did: String = self.run(&self.scripts.settle, args).await?;
         match did.as_str() {
             "booked" => Ok(Settled::Booked),
             "corrected" => Ok(Settled::Corrected),
@@ -146,7 +168,19 @@ impl RedisLedger {
 
     pub async fn usage(&self) -> Result<UsageReport, StoreError> {
         let (now_ms, open_holds): (u64, u64) = self.run(&self.scripts.now, Args::new()).await?;
-        report::usage(&self.store, now_ms, open_holds).await
+        report::usage(self, now_ms, open_holds).await
+    }
+
+    /// The server's time, as far as it is known.
+    fn now_ms(&self) -> u64 {
+        self.clock.now().unix_ms.saturating_add_signed(self.ahead_ms.load(Ordering::Relaxed))
+    }
+
+    fn learn(&self, server_ms: u64) {
+        if matches!(self.clock, Clock::System(_)) {
+            let ahead = i128::from(server_ms) - i128::from(self.clock.now().unix_ms);
+            self.ahead_ms.store(i64::try_from(ahead).unwrap_or_default(), Ordering::Relaxed);
+        }
     }
 
     async fn run<T: redis::FromRedisValue>(&self, script: &Script, args: Args) -> Result<T, StoreError> {
@@ -158,30 +192,17 @@ impl RedisLedger {
     }
 }
 
-/// The readings of `binds`, which the scripts give for all dollars first and then for all windows.
-fn readings(binds: &[Bind], answer: &mut Answer, now_ms: u64, day: u64) -> Result<Vec<Reading>, StoreError> {
-    let mut readings = vec![Reading::usd(0, day); binds.len()];
-    let mut at = |wanted_usd: bool| -> Result<(), StoreError> {
-        for (bind, reading) in binds.iter().zip(&mut readings) {
-            match bind.quota {
-                Quota::UsdPerDay { .. } if wanted_usd => *reading = Reading::usd(answer.number()?, day),
-                Quota::Requests { window_ms, .. } if !wanted_usd => {
-                    let (used, oldest, blocker) = (answer.number()?, answer.time()?, answer.time()?);
-                    *reading = Reading::requests(used, window_ms, oldest, blocker, now_ms);
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+fn readings(binds: &[Bind], answer: &mut Answer, now_ms: u64) -> Result<Vec<Reading>, StoreError> {
+    let reading = |bind| {
+        let (used, oldest, blocker) = (answer.number()?, answer.time()?, answer.time()?);
+        Ok(Reading::new(bind, used, oldest, blocker, now_ms))
     };
-    at(true)?;
-    at(false)?;
-    Ok(readings)
+    binds.iter().map(reading).collect()
 }
 
-/// An amount that the scripts hold exactly: whatever is above the capacity is refused as twice of it.
-fn amount(amount: NanoUsd) -> u64 {
-    if amount.get() > CAPACITY { 2 * CAPACITY } else { amount.get() }
+/// A number that the scripts hold exactly: whatever is above the capacity is refused as twice of it.
+fn asked(number: u64) -> u64 {
+    if number > CAPACITY { 2 * CAPACITY } else { number }
 }
 
 /// ARGV under construction.
@@ -189,7 +210,7 @@ struct Args(Vec<Vec<u8>>);
 
 impl Args {
     fn new() -> Self {
-        Args(Vec::with_capacity(24))
+        Args(Vec::with_capacity(32))
     }
 
     fn text(mut self, text: &str) -> Self {
@@ -203,6 +224,14 @@ impl Args {
 
     fn count(self, count: usize) -> Self {
         self.text(&count.to_string())
+    }
+
+    fn amount(self, amount: Amount) -> Self {
+        self.number(asked(amount.usd.get())).number(asked(amount.tokens))
+    }
+
+    fn charge(self, part: Amount) -> Self {
+        self.number(part.usd.get().min(CAPACITY)).number(part.tokens.min(CAPACITY))
     }
 
     fn run(self, run: RunId) -> Self {
@@ -224,6 +253,10 @@ impl Answer {
 
     fn number(&mut self) -> Result<u64, StoreError> {
         self.next()
+    }
+
+    fn amount(&mut self) -> Result<Amount, StoreError> {
+        Ok(Amount { usd: NanoUsd::new(self.number()?), tokens: self.number()? })
     }
 
     /// -1 stands for none.

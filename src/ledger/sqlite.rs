@@ -8,13 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::Connection;
 
 use crate::domain::ids::RunId;
-use crate::domain::limit::day_of;
-use crate::domain::money::NanoUsd;
 use crate::store::sqlite::{Participant, Sqlite, SqliteFile};
 use crate::store::{Clock, StoreError};
 
-use super::book::{Book, KEPT_DAYS};
-use super::{Expired, Reserve, Reserved, Settled, UsageReport};
+use super::book::Book;
+use super::{Amount, Bill, Expired, Reserve, Reserved, Settled, UsageReport};
 
 /// The book as it takes part in every batch.
 struct Desk {
@@ -51,12 +49,12 @@ impl SqliteLedger {
         self.with(move |desk| desk.book.reserve(&ask, desk.clock.now())).await?
     }
 
-    pub async fn extend(&self, run: RunId, more: NanoUsd) -> Result<Reserved, StoreError> {
+    pub async fn extend(&self, run: RunId, more: Amount) -> Result<Reserved, StoreError> {
         self.with(move |desk| desk.book.extend(run, more, desk.clock.now())).await?
     }
 
-    pub async fn settle(&self, run: RunId, price: NanoUsd) -> Result<Settled, StoreError> {
-        self.with(move |desk| desk.book.settle(run, price)).await
+    pub async fn settle(&self, run: RunId, bill: Bill) -> Result<Settled, StoreError> {
+        self.with(move |desk| desk.book.settle(run, &bill, desk.clock.now())).await
     }
 
     pub async fn void(&self, run: RunId) -> Result<(), StoreError> {
@@ -88,8 +86,7 @@ impl SqliteLedger {
     async fn delete_outlived(&self) -> Result<(), StoreError> {
         loop {
             let now = self.file.clock.now();
-            let oldest_day = day_of(now.unix_ms).saturating_sub(KEPT_DAYS);
-            let more = self.store.write(move |file| rows::delete_outlived(file, now.steady_ms, oldest_day)).await?;
+            let more = self.store.write(move |file| rows::delete_outlived(file, now)).await?;
             if !more {
                 return Ok(());
             }

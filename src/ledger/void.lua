@@ -1,18 +1,15 @@
--- Gives a hold and its request slots back. Before its reserve it leaves a mark, so that the reserve takes nothing.
+-- Gives a hold and its requests back. Before its reserve it leaves a mark, so that the reserve takes nothing.
 -- ARGV: run, seconds to keep the mark
 local run, kept = ARGV[1], ARGV[2]
 local hold = read_hold(run)
 
-if hold.state == 'open' then
-  for name in each_usd(hold) do
-    add(hold.day, name, 'h', -hold.amount)
+if hold.state == 'open' or hold.state == 'expired' then
+  local now = clock()
+  local end_in = hold.state == 'open' and release or correct
+  for counter in counters_of(hold) do
+    end_in(counter, run, hold, now, 0)
   end
-  give_slots_back(run, hold)
-  forget(run)
-elseif hold.state == 'expired' then
-  correct(hold, 0)
-  give_slots_back(run, hold)
   forget(run)
 elseif not hold.state then
-  write_hold(run, { state = 'void', amount = 0, day = 0, usd = '', req = '' }, kept)
+  write_hold(run, { state = 'void', usd = 0, tokens = 0, taken = 0, grown = 0, counters = '' }, kept)
 end

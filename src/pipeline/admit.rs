@@ -5,8 +5,9 @@ use std::sync::Arc;
 use crate::config::{Aim, Target, Tier};
 use crate::domain::error::GatewayError;
 use crate::domain::facts::{Admission, PromptText, RequestFacts};
-use crate::domain::limit::{DAY_MS, Limit, day_of};
+use crate::domain::limit::{DAY_MS, Limit, Scope, day_of};
 use crate::domain::money::NanoUsd;
+use crate::ledger::{Reserve, Subjects};
 
 use super::Hall;
 use super::route::{self, Course, Plan};
@@ -14,6 +15,9 @@ use super::run::{End, Run};
 
 /// The name that lets the `tiers` policy choose.
 const AUTO: &str = "auto";
+
+/// In place of a tier where the caller named a target itself.
+const DIRECT: &str = "direct";
 
 /// Where the run goes, before caps.
 enum Way {
@@ -72,19 +76,20 @@ impl Hall {
         let plan = route::plan(run, &course, input, cap)?;
         run.tier = match way {
             Way::Tier(name) => name,
-            Way::Direct(_) => "direct".to_owned(),
+            Way::Direct(_) => DIRECT.to_owned(),
         };
-        run.estimate = plan.worst;
+        run.estimate = plan.worst.usd;
         Ok(plan)
     }
 
-    /// Sets the plan's worst price aside: one step over every limit that binds.
+    /// Sets the plan's worst price and tokens aside: one step over every limit that binds.
     pub(super) async fn reserve(&self, run: &mut Run, plan: &Plan) -> Result<(), End> {
         let limits: Arc<[Limit]> = match &run.call.key {
             Some(key) => Arc::clone(&key.limits),
             None => Arc::clone(&run.now.config.limits),
         };
-        run.limits = self.money.reserve(run.call.run, run.call.caller.clone(), plan.worst, limits).await?;
+        let subjects = subjects(run, plan, &limits);
+        run.limits = self.money.reserve(Reserve { run: run.call.run, subjects, amount: plan.worst, limits }).await?;
         run.hold = plan.worst;
         run.held = true;
         Ok(())
@@ -128,6 +133,17 @@ impl Hall {
         }
         run.tier_cause = "direct";
         Ok(Way::Direct([target]))
+    }
+}
+
+/// Whom and what the run counts for.
+fn subjects(run: &Run, plan: &Plan, limits: &[Limit]) -> Subjects {
+    let tagged = limits.iter().any(|limit| matches!(limit.scope, Scope::Metadata(_)));
+    Subjects {
+        caller: run.call.caller.clone(),
+        tier: if run.tier == DIRECT { Arc::default() } else { run.tier.as_str().into() },
+        targets: plan.steps.iter().map(|step| Arc::clone(&step.target.name)).collect(),
+        metadata: if tagged { run.call.decoded.metadata.clone() } else { Default::default() },
     }
 }
 

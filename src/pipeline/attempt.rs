@@ -6,9 +6,9 @@ use tokio::time::Instant;
 
 use crate::domain::error::GatewayError;
 use crate::domain::failure::Category;
-use crate::domain::money::NanoUsd;
 use crate::domain::record::AttemptRecord;
 use crate::domain::usage::round_up;
+use crate::ledger::Amount;
 use crate::targets::Permit;
 
 use super::Hall;
@@ -50,7 +50,7 @@ impl Hall {
                 step,
                 key,
                 deadline: plan.deadline,
-                room_pico: (u128::from(run.hold.get()) * 1_000).saturating_sub(spent),
+                room_pico: (u128::from(run.hold.usd.get()) * 1_000).saturating_sub(spent),
             };
             let began = StdInstant::now();
             self.metrics.upstream_open.inc();
@@ -143,13 +143,14 @@ impl Hall {
 
     /// Before another call the hold must cover what the failed ones may have cost, besides the next one at its worst.
     async fn extend(&self, run: &mut Run, step: &Step) -> Result<(), GatewayError> {
-        let needed = round_up(run.spent_pico().saturating_add(step.worst_pico));
-        let more = needed.saturating_sub(run.hold);
-        if more == NanoUsd::ZERO {
+        let usd = round_up(run.spent_pico().saturating_add(step.worst_pico)).saturating_sub(run.hold.usd);
+        let tokens = run.spent_tokens().saturating_add(step.worst_tokens).saturating_sub(run.hold.tokens);
+        let more = Amount { usd, tokens };
+        if more == Amount::default() {
             return Ok(());
         }
         self.money.extend(run.call.run, more).await?;
-        run.hold = needed;
+        run.hold = run.hold.plus(more);
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! The head that every reply of a run carries, answers and refusals alike.
 
-use crate::domain::limit::{LimitView, Quota};
+use crate::domain::limit::{DAY_MS, HOUR_MS, Limit, LimitView, Period, Unit, Window};
 
 use super::run::{Run, unix_ms};
 
@@ -56,21 +56,75 @@ fn encoded(name: &str) -> String {
     name.bytes().map(byte).collect()
 }
 
-/// `RateLimit` fields for every limit that bound the call, and the older names for its tightest request limit.
+/// `RateLimit` fields for every limit on requests, tokens and concurrent runs that bound the call, and the older names
+/// for its tightest limits on requests and tokens.
 pub(super) fn limits(views: &[LimitView], now_ms: u64, headers: &mut Vec<(&'static str, String)>) {
-    let requests = views.iter().filter(|v| matches!(v.limit.quota, Quota::Requests { .. }));
-    let Some(tightest) = requests.clone().min_by_key(|v| v.remaining()) else { return };
-    let seconds = |view: &LimitView| view.resets_at_ms.saturating_sub(now_ms).div_ceil(1_000);
-    let (mut policies, mut states) = (Vec::new(), Vec::new());
-    for view in requests {
-        let Quota::Requests { max, window_ms } = view.limit.quota else { continue };
-        let scope = view.limit.scope;
-        policies.push(format!("\"{scope}-requests\";q={max};w={}", window_ms.div_ceil(1_000)));
-        states.push(format!("\"{scope}-requests\";r={};t={}", view.remaining(), seconds(view)));
+    let shown = views.iter().filter(|view| view.unit() != Unit::Usd);
+    fields(shown, now_ms, headers);
+    for (unit, [limit, remaining, reset]) in OLDER {
+        let of_unit = views.iter().filter(|view| view.unit() == unit);
+        let Some(tightest) = of_unit.min_by_key(|view| view.remaining()) else { continue };
+        headers.push((limit, tightest.max().to_string()));
+        headers.push((remaining, tightest.remaining().to_string()));
+        headers.push((reset, format!("{}s", seconds(tightest, now_ms))));
     }
-    headers.push(("ratelimit-policy", policies.join(", ")));
-    headers.push(("ratelimit", states.join(", ")));
-    headers.push(("x-ratelimit-limit-requests", tightest.max().to_string()));
-    headers.push(("x-ratelimit-remaining-requests", tightest.remaining().to_string()));
-    headers.push(("x-ratelimit-reset-requests", format!("{}s", seconds(tightest))));
+}
+
+/// The limit that refused a call: `RateLimit` fields in every unit, money in micro-dollars.
+pub(super) fn refused(view: &LimitView, now_ms: u64, headers: &mut Vec<(&'static str, String)>) {
+    match view.unit() {
+        Unit::Usd => fields(std::iter::once(view), now_ms, headers),
+        Unit::Requests | Unit::Tokens | Unit::Concurrent => limits(std::slice::from_ref(view), now_ms, headers),
+    }
+}
+
+const OLDER: [(Unit, [&str; 3]); 2] = [
+    (Unit::Requests, ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"]),
+    (Unit::Tokens, ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"]),
+];
+
+/// `RateLimit-Policy` and `RateLimit`, one item for each view.
+fn fields<'a>(views: impl Iterator<Item = &'a LimitView>, now_ms: u64, headers: &mut Vec<(&'static str, String)>) {
+    let (mut names, mut policies, mut states) = (Vec::new(), Vec::new(), Vec::new());
+    for view in views {
+        let Limit { scope, quota } = &view.limit;
+        let mut name = format!("{scope}-{}", quota.unit);
+        if names.contains(&name) {
+            // Two windows of one kind: the policy's name must tell them apart.
+            name = format!("{name}-{}", quota.window);
+        }
+        // Structured fields hold integers of 15 digits at most, and nano-dollars may need 16.
+        let (quota_unit, scale) = match quota.unit {
+            Unit::Usd => (";qu=\"micro-usd\"", 1_000),
+            Unit::Tokens => (";qu=\"tokens\"", 1),
+            Unit::Concurrent => (";qu=\"concurrent-requests\"", 1),
+            Unit::Requests => ("", 1),
+        };
+        let window = window_seconds(&quota.window).map(|w| format!(";w={w}")).unwrap_or_default();
+        let reset = match quota.window {
+            Window::Open => String::new(),
+            _ => format!(";t={}", seconds(view, now_ms)),
+        };
+        policies.push(format!("\"{name}\";q={}{quota_unit}{window}", view.max() / scale));
+        states.push(format!("\"{name}\";r={}{reset}", view.remaining() / scale));
+        names.push(name);
+    }
+    if !names.is_empty() {
+        headers.push(("ratelimit-policy", policies.join(", ")));
+        headers.push(("ratelimit", states.join(", ")));
+    }
+}
+
+fn seconds(view: &LimitView, now_ms: u64) -> u64 {
+    view.resets_at_ms.saturating_sub(now_ms).div_ceil(1_000)
+}
+
+/// None where the length varies, or there is none.
+fn window_seconds(window: &Window) -> Option<u64> {
+    match window {
+        Window::Sliding { ms } => Some(ms.div_ceil(1_000)),
+        Window::Calendar(Period::Hour, _) => Some(HOUR_MS / 1_000),
+        Window::Calendar(Period::Day, _) => Some(DAY_MS / 1_000),
+        Window::Calendar(Period::Month, _) | Window::Open => None,
+    }
 }

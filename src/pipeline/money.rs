@@ -4,19 +4,17 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::domain::caller::Caller;
 use crate::domain::error::GatewayError;
 use crate::domain::ids::RunId;
-use crate::domain::limit::{Limit, LimitView, Quota};
-use crate::domain::money::NanoUsd;
-use crate::ledger::{Ledger, Reserve, Reserved};
+use crate::domain::limit::{LimitView, Unit};
+use crate::ledger::{Amount, Bill, Ledger, Reserve, Reserved};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 
 /// An end of a hold that the store has not taken yet.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Waiting {
-    Settle(RunId, NanoUsd),
+    Settle(RunId, Bill),
     Void(RunId),
 }
 
@@ -39,15 +37,10 @@ impl Money {
         }
     }
 
-    /// Sets `amount` aside under every limit, or under none.
-    pub(super) async fn reserve(
-        &self,
-        run: RunId,
-        caller: Caller,
-        amount: NanoUsd,
-        limits: Arc<[Limit]>,
-    ) -> Result<Vec<LimitView>, GatewayError> {
-        match self.ledger.reserve(Reserve { run, caller, amount, limits }).await {
+    /// Sets an amount aside under every limit, or under none.
+    pub(super) async fn reserve(&self, ask: Reserve) -> Result<Vec<LimitView>, GatewayError> {
+        let (run, amount) = (ask.run, ask.amount);
+        match self.ledger.reserve(ask).await {
             Ok(Reserved::Held { limits }) => {
                 locked(&self.open).insert(run);
                 self.metrics.holds_open.inc();
@@ -63,7 +56,7 @@ impl Money {
     }
 
     /// Enlarges the hold of `run` before another attempt.
-    pub(super) async fn extend(&self, run: RunId, more: NanoUsd) -> Result<(), GatewayError> {
+    pub(super) async fn extend(&self, run: RunId, more: Amount) -> Result<(), GatewayError> {
         match self.ledger.extend(run, more).await {
             Ok(Reserved::Held { .. }) => Ok(()),
             Ok(Reserved::Refused { view, retry_after_ms }) => Err(refusal(view, retry_after_ms, more)),
@@ -71,11 +64,11 @@ impl Money {
         }
     }
 
-    /// Books `price` and frees the rest of the hold. What the store can't take now is retried until it can.
-    pub(super) async fn settle(&self, run: RunId, price: NanoUsd) {
-        if let Err(error) = self.ledger.settle(run, price).await {
+    /// Books `bill` and frees the rest of the hold. What the store can't take now is retried until it can.
+    pub(super) async fn settle(&self, run: RunId, bill: Bill) {
+        if let Err(error) = self.ledger.settle(run, bill.clone()).await {
             unavailable("settle", &error);
-            self.wait(Waiting::Settle(run, price));
+            self.wait(Waiting::Settle(run, bill));
         }
         self.closed(&run);
     }
@@ -106,9 +99,9 @@ impl Money {
     /// Tries again what the store could not take. Stops at the first that still fails.
     pub async fn retry_waiting(&self) {
         loop {
-            let Some(next) = locked(&self.waiting).front().copied() else { return };
+            let Some(next) = locked(&self.waiting).front().cloned() else { return };
             let taken = match next {
-                Waiting::Settle(run, price) => self.ledger.settle(run, price).await.map(|_| ()),
+                Waiting::Settle(run, bill) => self.ledger.settle(run, bill).await.map(|_| ()),
                 Waiting::Void(run) => self.ledger.void(run).await,
             };
             if taken.is_err() {
@@ -149,11 +142,12 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn refusal(view: LimitView, retry_after_ms: u64, asked: NanoUsd) -> GatewayError {
+fn refusal(view: LimitView, retry_after_ms: u64, asked: Amount) -> GatewayError {
     let (view, retry_after) = (Box::new(view), Duration::from_millis(retry_after_ms));
-    match view.limit.quota {
-        Quota::UsdPerDay { .. } => GatewayError::BudgetExceeded { view, asked, retry_after },
-        Quota::Requests { .. } => GatewayError::RateLimited { view, retry_after },
+    match view.unit() {
+        Unit::Usd => GatewayError::BudgetExceeded { view, asked: asked.usd, retry_after },
+        Unit::Tokens => GatewayError::RateLimited { view, asked: asked.tokens, retry_after },
+        Unit::Requests | Unit::Concurrent => GatewayError::RateLimited { view, asked: 1, retry_after },
     }
 }
 

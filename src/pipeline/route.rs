@@ -9,6 +9,7 @@ use crate::domain::error::GatewayError;
 use crate::domain::ids::KeyId;
 use crate::domain::money::NanoUsd;
 use crate::domain::usage::{Price, round_up};
+use crate::ledger::Amount;
 use crate::pricing::tokens;
 use crate::providers::{self, Adapter};
 
@@ -26,21 +27,23 @@ pub(super) struct Step {
     /// Output cap sent to this target.
     pub max_tokens: u64,
     pub worst_pico: u128,
+    /// Input and output tokens at most.
+    pub worst_tokens: u64,
 }
 
 impl Step {
     /// A call that nobody is billed for.
     pub(super) fn unpriced(target: &Arc<Target>, adapter: &'static dyn Adapter) -> Self {
         let (price, keys) = (Price::default(), choice(target));
-        Step { target: Arc::clone(target), adapter, keys, price, max_tokens: 0, worst_pico: 0 }
+        Step { target: Arc::clone(target), adapter, keys, price, max_tokens: 0, worst_pico: 0, worst_tokens: 0 }
     }
 }
 
 pub(super) struct Plan {
     /// Never empty.
     pub steps: Vec<Step>,
-    /// The dearest step at its worst: what is set aside before the first call.
-    pub worst: NanoUsd,
+    /// The dearest and the longest step at its worst: what is set aside before the first call.
+    pub worst: Amount,
     pub deadline: tokio::time::Instant,
     /// Calls to providers, the first included.
     pub attempts: u32,
@@ -106,7 +109,16 @@ pub(super) fn plan(run: &Run, course: &Course<'_>, input: u64, cap: u64) -> Resu
             }
         }
         let worst_pico = worst(max_tokens);
-        steps.push(Step { target: Arc::clone(target), adapter, keys: choice(target), price, max_tokens, worst_pico });
+        let worst_tokens = input.saturating_add(max_tokens.saturating_mul(choices));
+        steps.push(Step {
+            target: Arc::clone(target),
+            adapter,
+            keys: choice(target),
+            price,
+            max_tokens,
+            worst_pico,
+            worst_tokens,
+        });
     }
     let Some(worst) = steps.iter().map(|s| s.worst_pico).max() else {
         return Err(match (cheapest_over_cap, course.cost_cap, unpriced, unable) {
@@ -116,6 +128,7 @@ pub(super) fn plan(run: &Run, course: &Course<'_>, input: u64, cap: u64) -> Resu
             _ => GatewayError::Internal,
         });
     };
+    let tokens = steps.iter().map(|s| s.worst_tokens).max().unwrap_or_default();
     let attempts = if run.call.client_retries {
         // The client retries by itself: fallbacks yes, second calls to the same target no.
         u32::try_from(steps.len()).unwrap_or(u32::MAX).min(now.config.retry.attempts)
@@ -125,7 +138,7 @@ pub(super) fn plan(run: &Run, course: &Course<'_>, input: u64, cap: u64) -> Resu
     let left = now.config.timeouts.total.saturating_sub(run.started.elapsed());
     Ok(Plan {
         steps,
-        worst: round_up(worst),
+        worst: Amount { usd: round_up(worst), tokens },
         deadline: tokio::time::Instant::now() + left.max(Duration::from_millis(1)),
         attempts: attempts.max(1),
     })

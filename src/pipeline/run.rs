@@ -12,6 +12,7 @@ use crate::domain::limit::LimitView;
 use crate::domain::money::NanoUsd;
 use crate::domain::record::{AttemptRecord, ModerationRecord};
 use crate::domain::usage::round_up;
+use crate::ledger::{Amount, Bill};
 
 use super::snapshot::Snapshot;
 
@@ -72,8 +73,8 @@ pub(super) struct Run {
     pub tier: String,
     pub tier_cause: &'static str,
     pub estimate: NanoUsd,
-    /// Nano-dollars set aside; zero while there is no hold.
-    pub hold: NanoUsd,
+    /// Set aside; nothing while there is no hold.
+    pub hold: Amount,
     pub held: bool,
     pub limits: Vec<LimitView>,
     /// None where the tier has no moderation.
@@ -99,7 +100,7 @@ impl Run {
             tier: String::new(),
             tier_cause: "",
             estimate: NanoUsd::ZERO,
-            hold: NanoUsd::ZERO,
+            hold: Amount::default(),
             held: false,
             limits: Vec::new(),
             moderation: None,
@@ -119,7 +120,32 @@ impl Run {
 
     /// What the run is charged once `more_pico` is booked as well: never above what was set aside.
     pub(super) fn price_with(&self, more_pico: u128) -> NanoUsd {
-        round_up(self.spent_pico().saturating_add(more_pico)).min(self.hold)
+        round_up(self.spent_pico().saturating_add(more_pico)).min(self.hold.usd)
+    }
+
+    /// Input and output tokens of all attempts so far.
+    pub(super) fn spent_tokens(&self) -> u64 {
+        self.attempts.iter().fold(0, |sum, attempt| sum.saturating_add(attempt.usage.total()))
+    }
+
+    /// What the run is charged, as a whole and by target; no part is above what was set aside.
+    pub(super) fn bill(&self) -> Bill {
+        let amount = |pico: u128, tokens: u64| Amount {
+            usd: round_up(pico).min(self.hold.usd),
+            tokens: tokens.min(self.hold.tokens),
+        };
+        let mut targets: Vec<(String, u128, u64)> = Vec::new();
+        for attempt in self.attempts.iter().filter(|attempt| attempt.was_sent()) {
+            let (pico, tokens) = (u128::from(attempt.cost_pico), attempt.usage.total());
+            match targets.iter_mut().find(|(target, ..)| *target == attempt.target) {
+                Some((_, sum, all)) => (*sum, *all) = (*sum + pico, all.saturating_add(tokens)),
+                None => targets.push((attempt.target.clone(), pico, tokens)),
+            }
+        }
+        Bill {
+            total: amount(self.spent_pico(), self.spent_tokens()),
+            targets: targets.into_iter().map(|(target, pico, tokens)| (target, amount(pico, tokens))).collect(),
+        }
     }
 }
 

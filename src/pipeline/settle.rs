@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::domain::error::GatewayError;
 use crate::domain::money::NanoUsd;
-use crate::domain::record::{Outcome, RECORD_VERSION, RunRecord};
+use crate::domain::record::{AttemptRecord, Outcome, RECORD_VERSION, RunRecord};
 use crate::domain::usage::Usage;
 use crate::telemetry;
 
@@ -23,11 +23,11 @@ impl Hall {
     pub(super) async fn settle(&self, mut run: Run, end: Result<Delivered, End>, mut client: Client) {
         let price = run.price_with(0);
         if run.held {
-            let unsent = run.attempts.iter().all(|a| a.error.as_deref() == Some("connect"));
+            let unsent = !run.attempts.iter().any(AttemptRecord::was_sent);
             if unsent && !run.moderation.as_ref().is_some_and(|m| m.judgement.ended_the_run()) {
                 self.money.void(run.call.run).await;
             } else {
-                self.money.settle(run.call.run, price).await;
+                self.money.settle(run.call.run, run.bill()).await;
             }
         }
         let (mut outcome, mut status, mut code) = match &end {
@@ -75,7 +75,7 @@ impl Hall {
             attempts: run.attempts,
             limits: run.limits,
             estimate: run.estimate,
-            hold: run.hold,
+            hold: run.hold.usd,
             price,
             price_book: run.now.prices.version().to_owned(),
             started_ms: run.started_ms,
@@ -140,7 +140,7 @@ fn refusal(run: &Run, error: &GatewayError) -> Head {
     let reply = run.call.dialect.error(error, &run.call.request_id);
     let mut headers = headers::of(run);
     if let GatewayError::BudgetExceeded { view, .. } | GatewayError::RateLimited { view, .. } = error {
-        headers::limits(std::slice::from_ref(view), unix_ms(), &mut headers);
+        headers::refused(view, unix_ms(), &mut headers);
     }
     headers.extend(reply.headers);
     Head {

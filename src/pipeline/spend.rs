@@ -5,9 +5,9 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::config::Config;
-use crate::domain::limit::{Limit, Quota, Scope};
+use crate::domain::limit::{Limit, Scope, Unit};
 use crate::domain::money::NanoUsd;
-use crate::ledger::{Consumption, CounterUsage, UsageReport};
+use crate::ledger::{CounterUsage, UsageReport, Used};
 
 /// The body of `headgate usage --json` and of the admin listener's `GET /api/usage`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -18,34 +18,68 @@ pub struct Spend {
     pub open_holds: u64,
 }
 
-/// One counter. Amounts of money are nano-dollars.
+/// One counter.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Row {
     pub scope: Scope,
     /// Id within the scope; empty for `global`.
     pub id: String,
     pub unit: &'static str,
-    /// `day`, or the length of a sliding window: `60s`.
-    pub per: String,
+    /// `hour`, `day`, `month`, or the length of a sliding window: `1m`. None for concurrent runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per: Option<String>,
+    /// Time zone of the calendar, where it is not UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tz: Option<String>,
     #[serde(flatten)]
     pub amounts: Amounts,
     /// RFC 3339.
     pub resets_at: String,
 }
 
+/// What is counted without being limited has null for a limit. In a sliding window `used` is settled and held
+/// together. Money is nano-dollars.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Amounts {
-    /// `limit_nano` is null for what is counted without being limited.
-    Usd {
-        limit_nano: Option<u64>,
-        settled_nano: u64,
-        held_nano: u64,
-    },
-    Requests {
-        limit: Option<u64>,
-        used: u64,
-    },
+    Usd { limit_nano: Option<u64>, settled_nano: u64, held_nano: u64 },
+    SlidingUsd { limit_nano: Option<u64>, used_nano: u64 },
+    Tokens { limit: Option<u64>, settled: u64, held: u64 },
+    Whole { limit: Option<u64>, used: u64 },
+}
+
+impl Amounts {
+    fn new(unit: Unit, used: Used, limit: Option<u64>) -> Self {
+        match (unit, used) {
+            (Unit::Usd, Used::Parted { settled, held }) => {
+                Amounts::Usd { limit_nano: limit, settled_nano: settled, held_nano: held }
+            }
+            (Unit::Usd, Used::Whole(used)) => Amounts::SlidingUsd { limit_nano: limit, used_nano: used },
+            (_, Used::Parted { settled, held }) => Amounts::Tokens { limit, settled, held },
+            (_, Used::Whole(used)) => Amounts::Whole { limit, used },
+        }
+    }
+
+    /// Limit, used and held as a person reads them.
+    fn cells(&self) -> [String; 3] {
+        let dollars = |nano: u64| format!("${}", NanoUsd::new(nano));
+        let limit = |limit: Option<String>| limit.unwrap_or_else(|| "-".to_owned());
+        let none = String::new;
+        match *self {
+            Amounts::Usd { limit_nano, settled_nano, held_nano } => {
+                [limit(limit_nano.map(dollars)), dollars(settled_nano), dollars(held_nano)]
+            }
+            Amounts::SlidingUsd { limit_nano, used_nano } => {
+                [limit(limit_nano.map(dollars)), dollars(used_nano), none()]
+            }
+            Amounts::Tokens { limit: most, settled, held } => {
+                [limit(most.map(|most| most.to_string())), settled.to_string(), held.to_string()]
+            }
+            Amounts::Whole { limit: most, used } => {
+                [limit(most.map(|most| most.to_string())), used.to_string(), none()]
+            }
+        }
+    }
 }
 
 impl Spend {
@@ -59,17 +93,15 @@ impl Spend {
 }
 
 fn row(counter: &CounterUsage, config: &Config) -> Row {
-    let max = lowest(counter, config);
-    let (unit, per, amounts) = match counter.used {
-        Consumption::UsdPerDay { settled, held } => {
-            let amounts = Amounts::Usd { limit_nano: max, settled_nano: settled.get(), held_nano: held.get() };
-            ("usd", "day".to_owned(), amounts)
-        }
-        Consumption::Requests { window_ms, admitted } => {
-            ("requests", format!("{}s", window_ms as f64 / 1_000.0), Amounts::Requests { limit: max, used: admitted })
-        }
-    };
-    Row { scope: counter.scope, id: counter.id.clone(), unit, per, amounts, resets_at: rfc3339(counter.resets_at_ms) }
+    Row {
+        scope: counter.scope.clone(),
+        id: counter.id.clone(),
+        unit: counter.unit.as_str(),
+        per: counter.window.per(),
+        tz: counter.window.foreign_zone().map(str::to_owned),
+        amounts: Amounts::new(counter.unit, counter.used, lowest(counter, config)),
+        resets_at: rfc3339(counter.resets_at_ms),
+    }
 }
 
 /// The lowest maximum that binds this counter: of the limits for all, and of the keys that count under it.
@@ -79,20 +111,13 @@ fn lowest(counter: &CounterUsage, config: &Config) -> Option<u64> {
         Scope::Team => *key.team == counter.id,
         // Which key a user came with is not known here, and a key may be the user.
         Scope::User => *key.name == counter.id,
-        Scope::Global => true,
+        Scope::Tier | Scope::Model | Scope::Provider | Scope::Global | Scope::Metadata(_) => true,
     });
     let all = config.limits.iter().chain(own.flat_map(|key| key.limits.iter()));
-    all.filter(|limit| limit.scope == counter.scope).filter_map(|limit| maximum(limit, counter)).min()
-}
-
-fn maximum(limit: &Limit, counter: &CounterUsage) -> Option<u64> {
-    match (limit.quota, counter.used) {
-        (Quota::UsdPerDay { max_nano }, Consumption::UsdPerDay { .. }) => Some(max_nano),
-        (Quota::Requests { max, window_ms }, Consumption::Requests { window_ms: same, .. }) if window_ms == same => {
-            Some(max)
-        }
-        _ => None,
-    }
+    let same = |limit: &&Limit| {
+        limit.scope == counter.scope && limit.quota.unit == counter.unit && limit.quota.window == counter.window
+    };
+    all.filter(same).map(|limit| limit.quota.max).min()
 }
 
 fn rfc3339(unix_ms: u64) -> String {
@@ -103,32 +128,21 @@ fn rfc3339(unix_ms: u64) -> String {
 /// A table for people.
 impl fmt::Display for Spend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let dollars = |nano: u64| format!("${}", NanoUsd::new(nano));
         writeln!(
             f,
-            "{:<7} {:<24} {:<9} {:<5} {:>14} {:>14} {:>12}  RESETS",
+            "{:<9} {:<24} {:<10} {:<5} {:>14} {:>14} {:>12}  RESETS",
             "SCOPE", "ID", "UNIT", "PER", "LIMIT", "USED", "HELD"
         )?;
         for row in &self.limits {
-            let (limit, used, held) = match row.amounts {
-                Amounts::Usd { limit_nano, settled_nano, held_nano } => {
-                    (limit_nano.map(dollars), dollars(settled_nano), dollars(held_nano))
-                }
-                Amounts::Requests { limit, used } => (limit.map(|l| l.to_string()), used.to_string(), String::new()),
-            };
+            let [limit, used, held] = row.amounts.cells();
+            let (per, zone) = (row.per.as_deref().unwrap_or("-"), row.tz.as_deref().unwrap_or_default());
             writeln!(
                 f,
-                "{:<7} {:<24} {:<9} {:<5} {:>14} {:>14} {:>12}  {}",
-                row.scope.as_str(),
-                row.id,
-                row.unit,
-                row.per,
-                limit.unwrap_or_else(|| "-".to_owned()),
-                used,
-                held,
-                row.resets_at
+                "{:<9} {:<24} {:<10} {per:<5} {limit:>14} {used:>14} {held:>12}  {} {zone}",
+                row.scope, row.id, row.unit, row.resets_at
             )?;
         }
-        writeln!(f, "platform waste today: {}   open holds: {}", dollars(self.platform_waste_nano), self.open_holds)
+        let waste = NanoUsd::new(self.platform_waste_nano);
+        writeln!(f, "platform waste today: ${waste}   open holds: {}", self.open_holds)
     }
 }

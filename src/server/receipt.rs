@@ -34,12 +34,16 @@ struct Receipt<'a> {
     counted: bool,
 }
 
-/// One limit before and after the call: nano-dollars, or requests in the window.
+/// One limit before and after the call, in its unit; money is nano-dollars.
 #[derive(Serialize)]
 struct LimitRow<'a> {
-    scope: Scope,
+    scope: &'a Scope,
     id: &'a str,
     unit: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    per: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tz: Option<&'a str>,
     max: u64,
     before: u64,
     after: u64,
@@ -91,9 +95,11 @@ fn receipt(record: &RunRecord) -> Receipt<'_> {
 
 fn row(view: &LimitView) -> LimitRow<'_> {
     LimitRow {
-        scope: view.limit.scope,
+        scope: &view.limit.scope,
         id: &view.subject,
-        unit: view.limit.quota.unit(),
+        unit: view.unit().as_str(),
+        per: view.limit.quota.window.per(),
+        tz: view.limit.quota.window.foreign_zone(),
         max: view.max(),
         before: view.before,
         after: view.after,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use headgate::dialects::ANTHROPIC_MESSAGES;
 use headgate::domain::error::{GatewayError, UpstreamError};
 use headgate::domain::failure::Category;
-use headgate::domain::limit::{Limit, LimitView, Quota, Scope};
+use headgate::domain::limit::{Limit, LimitView, Quota, Scope, Unit, Window};
 use headgate::domain::money::NanoUsd;
 use headgate::providers::{Ask, Passed};
 use serde_json::{Value, json};
@@ -110,12 +110,13 @@ fn errors() -> Vec<GatewayError> {
         GatewayError::PolicyFailed { hook: "admission" },
         GatewayError::CostCapExceeded { estimate: NanoUsd::new(2_000_000_000), cap: NanoUsd::new(1_000_000_000) },
         GatewayError::BudgetExceeded {
-            view: view(Quota::UsdPerDay { max_nano: 10 }),
+            view: view(Quota { unit: Unit::Usd, max: 10, window: Window::DAY }),
             asked: NanoUsd::new(5),
             retry_after: Duration::from_secs(40_000),
         },
         GatewayError::RateLimited {
-            view: view(Quota::Requests { max: 9, window_ms: 60_000 }),
+            view: view(Quota { unit: Unit::Requests, max: 9, window: Window::Sliding { ms: 60_000 } }),
+            asked: 1,
             retry_after: Duration::from_secs(12),
         },
         GatewayError::StoreUnavailable,

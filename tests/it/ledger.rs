@@ -8,3 +8,5 @@ mod outage;
 mod property;
 mod records;
 pub mod rig;
+mod scopes;
+mod windows;

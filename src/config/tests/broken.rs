@@ -139,8 +139,8 @@ fn what_is_missing_is_named_together_with_what_to_write() {
     config.yaml:2:3: tiers.simple.primary: is missing; write the target that answers first: provider/model
     config.yaml:3:8: keys[0].name: is missing; give the key a name for logs and limits
     config.yaml:3:8: keys[0].sha256: is missing; write the SHA-256 of the key: printf %s "$KEY" | sha256sum
-    config.yaml:4:10: limits[0].scope: is missing; say whose use is counted: user, key, team or global
-    config.yaml:4:10: limits[0].per: is missing; write per: day
+    config.yaml:4:10: limits[0].scope: is missing; say whose use is counted, such as user or global
+    config.yaml:4:10: limits[0].per: is missing; write hour, day or month for the calendar's, or a length such as 1m for any stretch of it
     config.yaml: providers: is missing; name at least one account, such as main: { kind: alpha }
     config.yaml: default_tier: is missing; name the tier for requests that ask for no model
     7 problems in the config
@@ -195,9 +195,8 @@ fn negative_or_inexact_money_is_refused() {
     config.yaml:8:25: limits[0].usd: must be more than 0; remove the key for no limit
     config.yaml:9:27: limits[1].usd: "0.00000000001" can't be used: more digits behind the point than can be kept exactly; write dollars such as 0.05
     config.yaml:10:25: limits[2].usd: "lots" can't be used: not a decimal number of dollars such as 0.05; write dollars such as 0.05
-    config.yaml:10:36: limits[2].per: usd is limited per calendar day (UTC) in this version; write per: day
     config.yaml:11:38: prices.one/x.output: "free" can't be used: not a decimal number of dollars such as 0.05; write dollars per million tokens such as 2.50
-    6 problems in the config
+    5 problems in the config
     "#);
 }
 
@@ -242,29 +241,35 @@ fn an_empty_file_is_not_a_config() {
 }
 
 #[test]
-fn limits_that_do_not_exist_yet_are_refused_by_name() {
+fn limits_that_mean_nothing_are_refused_with_what_to_write() {
     let text = format!(
         "{SMALL}limits:
-  - {{ scope: tier, usd: 5, per: day }}
-  - {{ scope: user, tokens: 5000, per: 1m }}
-  - {{ scope: user, usd: 5, per: month }}
-  - {{ scope: user, requests: 10, per: minute }}
-  - {{ scope: key, usd: 5, requests: 10, per: day }}
   - {{ scope: usr }}
-  - {{ scope: global, usd: 5, per: day }}
-  - {{ scope: global, usd: 6, per: day }}
+  - {{ scope: metadata.a b, usd: 5, per: month }}
+  - {{ scope: user, requests: 10, per: minute }}
+  - {{ scope: user, tokens: 10, per: 2d }}
+  - {{ scope: key, usd: 5, requests: 10, per: day }}
+  - {{ scope: key, usd: 5, per: day, tz: Europe/Berlín }}
+  - {{ scope: key, usd: 5, per: 1h, tz: UTC }}
+  - {{ scope: key, concurrent: 5, per: day }}
+  - {{ scope: key, concurrent: 0 }}
+  - {{ scope: global, usd: 5, per: 24h }}
+  - {{ scope: global, usd: 6, per: 1d }}
 "
     );
     assert_snapshot!(complaint(&text), @r#"
-    config.yaml:7:14: limits[0].scope: not supported yet by this version; write user, key, team or global
-    config.yaml:8:20: limits[1].tokens: not supported yet by this version; limit usd or requests
-    config.yaml:9:33: limits[2].per: usd is limited per calendar day (UTC) in this version; write per: day
-    config.yaml:10:39: limits[3].per: requests are counted over a sliding window; write its length, such as 1m, 1h or 24h
-    config.yaml:11:5: limits[4]: limits usd and requests at once; make two entries of it
-    config.yaml:12:5: limits[5]: limits nothing; add usd: 5, per: day, or requests: 10, per: 1m
-    config.yaml:12:14: limits[5].scope: "usr" is unknown here; write user or key or team or global
-    config.yaml:14:5: limits[7]: an earlier entry limits the same thing over the same time; keep one of them
-    8 problems in the config
+    config.yaml:7:5: limits[0]: limits nothing; add usd: 5, per: day, or requests: 10, per: 1m, or concurrent: 4
+    config.yaml:7:14: limits[0].scope: "usr" is unknown here; write user, key, team, tier, model, provider, global, or metadata.NAME
+    config.yaml:8:14: limits[1].scope: "metadata.a b" is unknown here; behind metadata. stands a key of the request's metadata: letters, digits, _ and -, 64 at most
+    config.yaml:9:39: limits[2].per: "minute" is unknown here; write hour, day or month for the calendar's, or a length such as 1m for any stretch of it
+    config.yaml:10:37: limits[3].per: must be 1d at most
+    config.yaml:11:5: limits[4]: limits several things at once; make an entry of each
+    config.yaml:12:41: limits[5].tz: "Europe/Berlín" is no time zone; write a name such as Europe/Berlin or UTC
+    config.yaml:13:36: limits[6].tz: a stretch of time has no time zone; remove it, or write per: hour, day or month
+    config.yaml:14:34: limits[7].per: concurrent runs have no window; remove the key
+    config.yaml:15:31: limits[8].concurrent: "0" is not a whole number from 1 to 9007199254740992
+    config.yaml:17:5: limits[10]: an earlier entry limits the same thing over the same time; keep one of them
+    11 problems in the config
     "#);
 }
 

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::{KINDS, SMALL, env, read, read_with, sound};
 use crate::config::{Aim, OnError, OverCap, StoreAt, UserFrom, load};
-use crate::domain::limit::{Limit, Quota, Scope};
+use crate::domain::limit::{Limit, Quota, Scope, Unit, Window};
 use crate::domain::money::{NanoUsd, PicoUsdPerToken};
 
 #[test]
@@ -51,12 +51,48 @@ fn a_key_is_found_by_its_hash_and_knows_everything_that_binds_it() {
     assert_eq!((&*key.name, &*key.team, key.user_from), ("web", "product", UserFrom::Header));
     assert_eq!(key.cors, ["https://app.example"]);
     assert!(key.may_use_tier(config.default_tier) && key.may_name("one/gpt-x") && !key.may_name("one/x"));
-    let usd = Limit { scope: Scope::User, quota: Quota::UsdPerDay { max_nano: 5_000_000_000 } };
-    let rate = Limit { scope: Scope::Key, quota: Quota::Requests { max: 10, window_ms: 60_000 } };
+    let usd = Limit { scope: Scope::User, quota: Quota { unit: Unit::Usd, max: 5_000_000_000, window: Window::DAY } };
+    let minute = Window::Sliding { ms: 60_000 };
+    let rate = Limit { scope: Scope::Key, quota: Quota { unit: Unit::Requests, max: 10, window: minute } };
     assert_eq!(*key.limits, [usd, rate]);
     let plain = config.keys.find(&[0xcd; 32]).expect("known");
     assert!(Arc::ptr_eq(&plain.limits, &config.limits) && !plain.may_name("one/x"));
     assert!(config.keys.find(&[0; 32]).is_none());
+}
+
+#[test]
+fn a_limit_counts_anything_over_any_window_for_anyone_and_is_printed_as_it_was_written() {
+    let limits = "limits:
+- {scope: user, usd: '5', per: day}
+- {scope: team, usd: '200', per: month, tz: Europe/Berlin}
+- {scope: model, tokens: 200000, per: 1m}
+- {scope: provider, requests: 1000, per: hour}
+- {scope: tier, usd: '0.5', per: 24h}
+- {scope: key, concurrent: 20}
+- {scope: metadata.feature, requests: 9, per: 90s}
+- {scope: global, usd: '6', per: day}
+- {scope: global, usd: '6', per: day, tz: Asia/Tokyo}
+";
+    let config = sound(&format!("{SMALL}{limits}"));
+    let seen: Vec<_> = config.limits.iter().map(|l| (l.scope.to_string(), l.quota.window.to_string())).collect();
+    let seen: Vec<_> = seen.iter().map(|(scope, window)| (scope.as_str(), window.as_str())).collect();
+    assert_eq!(
+        seen,
+        [
+            ("user", "day"),
+            ("team", "month@Europe/Berlin"),
+            ("model", "1m"),
+            ("provider", "hour"),
+            ("tier", "1d"),
+            ("key", "open"),
+            ("metadata.feature", "90s"),
+            ("global", "day"),
+            ("global", "day@Asia/Tokyo"),
+        ]
+    );
+    let printed = config.effective_yaml();
+    let again = sound(&printed.replace("store: '***'", "store: sqlite:x.db"));
+    assert_eq!(again.limits, config.limits, "{printed}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use crate::domain::failure::Category;
-use crate::domain::limit::{Limit, Scope};
+use crate::domain::limit::{Limit, Quota, Scope};
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn header<'a>(facts: &'a ErrorFacts, name: &str) -> Option<&'a str> {
 
 fn budget(retry_after: Duration) -> GatewayError {
     let view = LimitView {
-        limit: Limit { scope: Scope::User, quota: Quota::UsdPerDay { max_nano: 5_000_000_000 } },
+        limit: Limit { scope: Scope::User, quota: Quota { unit: Unit::Usd, max: 5_000_000_000, window: Window::DAY } },
         subject: "ada".into(),
         before: 4_980_000_000,
         after: 4_980_000_000,
@@ -56,21 +56,59 @@ fn a_refusal_that_heals_within_a_minute_says_when_and_rounds_up() {
     assert_eq!(header(&facts, "x-should-retry"), None);
 }
 
-#[test]
-fn a_rate_refusal_says_how_long_to_wait() {
+fn rate(unit: Unit, max: u64, window: Window, asked: u64) -> GatewayError {
     let view = LimitView {
-        limit: Limit { scope: Scope::Global, quota: Quota::Requests { max: 10, window_ms: 60_000 } },
+        limit: Limit { scope: Scope::Global, quota: Quota { unit, max, window } },
         subject: String::new(),
         before: 10,
         after: 10,
         resets_at_ms: 1_795_564_800_000,
     };
-    let error = GatewayError::RateLimited { view: Box::new(view), retry_after: Duration::from_millis(11_200) };
-    let facts = facts(&error);
+    GatewayError::RateLimited { view: Box::new(view), asked, retry_after: Duration::from_millis(11_200) }
+}
+
+#[test]
+fn a_rate_refusal_says_how_long_to_wait() {
+    let minute = Window::Sliding { ms: 60_000 };
+    let facts = facts(&rate(Unit::Requests, 10, minute, 1));
 
     assert_eq!((facts.status, facts.code.as_str()), (429, "rate_limit_exceeded"));
     assert_eq!(facts.message, "Global limit of 10 requests per 1m reached; try again in 12 s.");
     assert_eq!(header(&facts, "retry-after"), Some("12"));
+}
+
+#[test]
+fn a_refusal_says_what_is_counted_and_in_which_calendar() {
+    let said = |error: &GatewayError| facts(error).message;
+    let berlin: Window = "day@Europe/Berlin".parse().expect("a window");
+    assert_eq!(
+        said(&rate(Unit::Tokens, 100, berlin.clone(), 95)),
+        "Global limit of 100 tokens per day (Europe/Berlin) reached: 10 used or held, this call may take 95; try again \
+         in 12 s, or ask for less (max_tokens)."
+    );
+    assert_eq!(
+        said(&rate(Unit::Concurrent, 10, Window::Open, 1)),
+        "Global limit of 10 concurrent requests reached; try again when one of them has ended."
+    );
+    let limit = facts(&rate(Unit::Tokens, 100, berlin, 95)).limit.expect("limit facts");
+    assert_eq!(
+        Value::Object(limit),
+        serde_json::json!({
+            "scope": "global", "id": "", "unit": "tokens", "per": "day", "tz": "Europe/Berlin", "limit": 100,
+            "used": 10, "asked": 95, "resets_at": "2026-11-25T00:00:00Z"
+        })
+    );
+}
+
+#[test]
+fn a_call_that_is_larger_than_its_limit_is_not_told_to_wait() {
+    let facts = facts(&rate(Unit::Tokens, 100, Window::Sliding { ms: 60_000 }, 101));
+    assert_eq!(
+        facts.message,
+        "This call may take 101 tokens, and the global limit is 100 per 1m; ask for less (max_tokens) or shorten the \
+         input."
+    );
+    assert_eq!((header(&facts, "retry-after"), header(&facts, "x-should-retry")), (None, Some("false")));
 }
 
 #[test]
@@ -80,12 +118,6 @@ fn a_final_upstream_failure_tells_sdks_to_stop_even_where_a_wait_would_help() {
 
     let late = facts(&upstream_failure(502, Some(Duration::from_secs(3_600))));
     assert_eq!((header(&late, "retry-after"), header(&late, "x-should-retry")), (None, Some("false")));
-}
-
-#[test]
-fn windows_read_as_config_writes_them() {
-    let per = |window_ms| window(&Quota::Requests { max: 1, window_ms });
-    assert_eq!([per(60_000), per(90_000), per(3_600_000), per(1_500)], ["1m", "90s", "1h", "1500ms"]);
 }
 
 #[test]

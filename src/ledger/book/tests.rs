@@ -2,7 +2,10 @@
 //! on both stores in `tests/it/ledger/`.
 
 use crate::domain::caller::Caller;
-use crate::domain::limit::{DAY_MS, Limit};
+use crate::domain::limit::{DAY_MS, Limit, Quota, Scope, Unit};
+use crate::domain::money::NanoUsd;
+
+use super::super::Subjects;
 
 use super::*;
 
@@ -14,7 +17,7 @@ fn at(ms: u64) -> Now {
 
 fn ask(run: RunId, amount: u64, limits: &[Limit]) -> Reserve {
     let caller = Caller { key: "web".into(), team: "".into(), user: "ann".into(), alone: false };
-    Reserve { run, caller, amount: NanoUsd::new(amount), limits: limits.into() }
+    Reserve { run, subjects: Subjects::of(caller), amount: NanoUsd::new(amount).into(), limits: limits.into() }
 }
 
 fn hold(book: &mut Book, amount: u64, limits: &[Limit], now: Now) -> RunId {
@@ -25,7 +28,10 @@ fn hold(book: &mut Book, amount: u64, limits: &[Limit], now: Now) -> RunId {
 }
 
 fn one_per_minute() -> [Limit; 1] {
-    [Limit { scope: Scope::User, quota: Quota::Requests { max: 1, window_ms: 60_000 } }]
+    [Limit {
+        scope: Scope::User,
+        quota: Quota { unit: Unit::Requests, max: 1, window: Window::Sliding { ms: 60_000 } },
+    }]
 }
 
 #[test]
@@ -60,30 +66,30 @@ fn the_file_is_told_of_every_change_once_and_of_reads_never() {
     let mut book = Book::default();
     let limits = one_per_minute();
     let run = hold(&mut book, 5, &limits, at(0));
-    book.extend(run, NanoUsd::new(1), at(1)).expect("extends");
+    book.extend(run, NanoUsd::new(1).into(), at(1)).expect("extends");
     let changes = book.take_changes();
-    assert_eq!((changes.runs.len(), changes.taken.len(), changes.usd.len()), (1, 1, 0));
+    assert_eq!((changes.runs.len(), changes.entries.len(), changes.sums.len()), (1, 1, 0));
 
     book.reserve(&ask(RunId::mint(), 1, &limits), at(2)).expect("refuses");
     book.renew(&[run], at(3));
     let changes = book.take_changes();
-    assert!(changes.runs.is_empty() && changes.taken.is_empty() && changes.usd.is_empty(), "{changes:?}");
+    assert!(changes.runs.is_empty() && changes.entries.is_empty() && changes.sums.is_empty(), "{changes:?}");
 
-    book.settle(run, NanoUsd::new(2));
+    book.settle(run, &NanoUsd::new(2).into(), at(4));
     let changes = book.take_changes();
-    assert_eq!((changes.runs.len(), changes.usd.len(), book.run(&run)), (1, 2, None));
+    assert_eq!((changes.runs.len(), changes.sums.len(), book.run(&run)), (1, 2, None));
 }
 
 #[test]
 fn what_no_rule_asks_for_any_more_is_forgotten() {
     let mut book = Book::default();
     let spent = hold(&mut book, 5, &one_per_minute(), at(0));
-    book.settle(spent, NanoUsd::new(5));
+    book.settle(spent, &NanoUsd::new(5).into(), at(0));
     book.void(RunId::mint(), at(0));
     hold(&mut book, 5, &[], at(0));
     book.expire(at(HOLD_TTL_MS));
     book.purge(at(0));
-    assert_eq!((book.usd.len(), book.logs.len(), book.runs.len()), (2, 1, 2));
-    book.purge(at((KEPT_DAYS + 1) * DAY_MS));
-    assert_eq!((book.usd.len(), book.logs.len(), book.runs.len()), (0, 0, 0));
+    assert_eq!((book.sums.len(), book.logs.len(), book.runs.len()), (2, 1, 2));
+    book.purge(at(KEPT_MS + DAY_MS));
+    assert_eq!((book.sums.len(), book.logs.len(), book.runs.len()), (0, 0, 0));
 }

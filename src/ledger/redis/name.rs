@@ -1,33 +1,68 @@
-//! Counter names as they stand in keys, fields and holds: `scope:subject`, the subject percent-encoded.
+//! Counters as the scripts write them: an id, `unit:window:scope:subject` with the subject percent-encoded, and in holds
+//! `end|length|max|id`.
 
 use std::fmt::Write;
 
-use crate::domain::limit::{Quota, Scope};
+use crate::domain::limit::{Scope, Unit, Window};
 
-use super::super::binding::Bind;
+use super::super::counter::{Bind, Counter};
 
-pub(super) fn of(bind: &Bind) -> String {
-    let mut name = String::with_capacity(bind.subject.len() + 8);
-    name.push_str(bind.scope.as_str());
-    name.push(':');
-    encode(&bind.subject, &mut name);
+/// Stand for the end of windows that have none.
+const SLIDING: &str = "-1";
+const OPEN: &str = "-2";
+
+pub(super) fn of(counter: &Counter) -> String {
+    let mut name = String::with_capacity(counter.subject.len() + 24);
+    // Writing to a string can't fail.
+    let _ = write!(name, "{}:{}:", counter.unit, counter.window);
+    push_subject(&mut name, &counter.scope, &counter.subject);
     name
 }
 
-/// Reads the dollar counters of a hold: `name=max`, separated by spaces.
-pub(super) fn counters(text: &str) -> Option<Vec<Bind>> {
-    let counter = |text: &str| {
-        let (name, max) = text.split_once('=')?;
-        let (scope, subject) = parse(name)?;
-        Some(Bind { scope, subject: subject.into(), quota: Quota::UsdPerDay { max_nano: max.parse().ok()? } })
-    };
-    text.split(' ').map(counter).collect()
+pub(super) fn parse(id: &str) -> Option<Counter> {
+    let mut parts = id.splitn(4, ':');
+    let mut part = || parts.next();
+    let (unit, window, scope, subject) = (part()?, part()?, part()?, part()?);
+    Some(Counter {
+        unit: Unit::parse(unit)?,
+        window: window.parse().ok()?,
+        scope: scope.parse().ok()?,
+        subject: decode(subject)?.into(),
+    })
 }
 
-pub(super) fn parse(name: &str) -> Option<(Scope, String)> {
-    let (scope, subject) = name.split_once(':')?;
-    let known = [Scope::User, Scope::Key, Scope::Team, Scope::Global];
-    Some((known.into_iter().find(|known| known.as_str() == scope)?, decode(subject)?))
+/// `scope:subject`.
+pub(super) fn subject(scope: &Scope, subject: &str) -> String {
+    let mut name = String::with_capacity(subject.len() + 16);
+    push_subject(&mut name, scope, subject);
+    name
+}
+
+fn push_subject(name: &mut String, scope: &Scope, subject: &str) {
+    let _ = write!(name, "{scope}:");
+    encode(subject, name);
+}
+
+/// One counter of a hold.
+pub(super) fn bind(bind: &Bind) -> String {
+    let Bind { counter, max, ends_ms } = bind;
+    let id = of(counter);
+    match counter.window {
+        Window::Calendar(..) => format!("{ends_ms}|0|{max}|{id}"),
+        Window::Sliding { ms } => format!("{SLIDING}|{ms}|{max}|{id}"),
+        Window::Open => format!("{OPEN}|0|{max}|{id}"),
+    }
+}
+
+/// Reads the counters of a hold, which spaces separate.
+pub(super) fn binds(text: &str) -> Option<Vec<Bind>> {
+    let bind = |text: &str| {
+        let mut parts = text.splitn(4, '|');
+        let (ends, _, max, id) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let ends_ms = if ends == SLIDING || ends == OPEN { 0 } else { ends.parse().ok()? };
+        Some(Bind { counter: parse(id)?, max: max.parse().ok()?, ends_ms })
+    };
+    text.split(' ').map(bind).collect()
 }
 
 /// By hand, in ten lines, because no crate of ours has it: what is unreserved in a URL stays, everything else is
@@ -65,22 +100,40 @@ mod tests {
 
     use super::*;
 
+    fn counter(scope: &str, subject: &str, unit: Unit, window: &str) -> Counter {
+        Counter {
+            scope: scope.parse().expect("a scope"),
+            subject: subject.into(),
+            unit,
+            window: window.parse().expect("a window"),
+        }
+    }
+
     proptest! {
         #[test]
         fn any_subject_survives_its_name_and_the_name_holds_no_separator(subject in ".*") {
-            let bind = Bind { scope: Scope::User, subject: subject.as_str().into(), quota: Quota::UsdPerDay { max_nano: 1 } };
-            let name = of(&bind);
-            let separated = name["user:".len()..].contains([':', '=', ' ', '{', '}']);
+            let counter = counter("user", &subject, Unit::Usd, "day@Europe/Berlin");
+            let name = of(&counter);
+            let separated = name["usd:day@Europe/Berlin:user:".len()..].contains([':', '|', ' ', ';', '{', '}']);
             prop_assert!(!separated, "{}", name);
-            prop_assert_eq!(parse(&name), Some((Scope::User, subject)));
+            prop_assert_eq!(parse(&name), Some(counter));
         }
     }
 
     #[test]
     fn the_counters_of_a_hold_are_read_back() {
-        let binds = counters("user:a%40b.c=5 global:=7").expect("reads");
-        let seen: Vec<_> = binds.iter().map(|b| (b.scope, b.subject.to_string())).collect();
-        assert_eq!(seen, [(Scope::User, "a@b.c".to_owned()), (Scope::Global, String::new())]);
-        assert_eq!(counters("user:a"), None);
+        let all = [
+            Bind { counter: counter("user", "a@b.c", Unit::Usd, "day"), max: 5, ends_ms: 86_400_000 },
+            Bind { counter: counter("metadata.feature", "x|y z", Unit::Tokens, "90s"), max: 7, ends_ms: 0 },
+            Bind { counter: counter("global", "", Unit::Concurrent, "open"), max: 9, ends_ms: 0 },
+        ];
+        let text = all.iter().map(bind).collect::<Vec<_>>().join(" ");
+        assert_eq!(
+            text,
+            "86400000|0|5|usd:day:user:a%40b.c -1|90000|7|tokens:90s:metadata.feature:x%7Cy%20z \
+             -2|0|9|concurrent:open:global:"
+        );
+        assert_eq!(binds(&text).as_deref(), Some(all.as_slice()));
+        assert_eq!(binds("5|0|usd:day:user:a"), None);
     }
 }

@@ -4,23 +4,23 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, Row, params};
 
 use crate::domain::ids::RunId;
-use crate::domain::limit::Scope;
+use crate::domain::limit::{Unit, Window};
 use crate::store::Now;
 
 use super::super::binding::leaves_at;
-use super::super::book::{Book, HOLD_TTL_MS, Hold, LogKey, Run, Slot, UsdKey};
+use super::super::book::{Book, Entry, HOLD_TTL_MS, Hold, KEPT_MS, Put, Run, SumKey};
+use super::super::counter::Counter;
 
 /// Most rows of one kind that one batch deletes: a few milliseconds of the writer's time.
 const DELETE_MAX: i64 = 2_000;
 
 pub(super) fn load(file: &Connection, now: Now) -> rusqlite::Result<Book> {
     let mut book = Book::default();
-    let mut usd = file.prepare("SELECT day, scope, subject, settled_nano, waste_nano FROM ledger_usd")?;
-    let mut rows = usd.query([])?;
+    let mut sums = file.prepare("SELECT unit, window, scope, subject, ends_ms, settled, waste FROM ledger_sums")?;
+    let mut rows = sums.query([])?;
     while let Some(row) = rows.next()? {
-        let subject: String = row.get(2)?;
-        let key = UsdKey { day: count(row, 0)?, scope: scope(row, 1)?, subject: subject.into() };
-        book.load_usd(key, count(row, 3)?, count(row, 4)?);
+        let key = SumKey { ends_ms: count(row, 4)?, counter: counter(row)? };
+        book.load_sum(key, count(row, 5)?, count(row, 6)?);
     }
     let mut runs = file.prepare("SELECT run, state, at_ms, hold FROM ledger_runs")?;
     let mut rows = runs.query([])?;
@@ -28,34 +28,37 @@ pub(super) fn load(file: &Connection, now: Now) -> rusqlite::Result<Book> {
         let (id, state) = run(row, now)?;
         book.load_run(id, state);
     }
-    let mut slots =
-        file.prepare("SELECT leaves_ms, scope, subject, window_ms, run FROM ledger_slots ORDER BY leaves_ms")?;
-    let mut rows = slots.query([])?;
+    let mut entries = file.prepare(
+        "SELECT unit, window, scope, subject, leaves_ms, run, amount FROM ledger_entries ORDER BY leaves_ms",
+    )?;
+    let mut rows = entries.query([])?;
     while let Some(row) = rows.next()? {
-        let (subject, window_ms): (String, u64) = (row.get(2)?, count(row, 3)?);
-        let key = LogKey { scope: scope(row, 1)?, subject: subject.into(), window_ms };
-        let at_ms = count(row, 0)?.saturating_sub(leaves_at(0, window_ms));
+        let counter = counter(row)?;
+        let at_ms = count(row, 4)?.saturating_sub(leaves_at(0, length_ms(&counter)));
         // A time in the future means that the clock was set back while no gateway ran.
-        let slot = Slot { at_ms: at_ms.min(now.steady_ms), run: RunId::from_bytes(row.get(4)?) };
-        book.load_slot(key, slot);
+        let at_ms = at_ms.min(now.steady_ms);
+        book.load_entry(counter, Entry { at_ms, run: RunId::from_bytes(row.get(5)?), amount: count(row, 6)? });
     }
     Ok(book)
 }
 
 pub(super) fn save(file: &Connection, book: &mut Book) -> rusqlite::Result<()> {
     let changes = book.take_changes();
-    for key in &changes.usd {
-        let usd = book.usd(key);
+    for key in &changes.sums {
+        let (sum, name) = (book.sum(key), Name::of(&key.counter));
         file.prepare_cached(
-            "INSERT INTO ledger_usd (day, scope, subject, settled_nano, waste_nano) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT DO UPDATE SET settled_nano = excluded.settled_nano, waste_nano = excluded.waste_nano",
+            "INSERT INTO ledger_sums (ends_ms, unit, window, scope, subject, settled, waste)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT DO UPDATE SET settled = excluded.settled, waste = excluded.waste",
         )?
         .execute(params![
-            stored(key.day),
-            key.scope.as_str(),
-            key.subject,
-            stored(usd.settled),
-            stored(usd.waste)
+            stored(key.ends_ms),
+            name.unit,
+            name.window,
+            name.scope,
+            name.subject,
+            stored(sum.settled),
+            stored(sum.waste)
         ])?;
     }
     for id in &changes.runs {
@@ -75,39 +78,48 @@ pub(super) fn save(file: &Connection, book: &mut Book) -> rusqlite::Result<()> {
         file.prepare_cached("INSERT OR REPLACE INTO ledger_runs (run, state, at_ms, hold) VALUES (?1, ?2, ?3, ?4)")?
             .execute(params![id.as_bytes(), state, stored(at_ms), hold])?;
     }
-    for (key, slot) in &changes.taken {
-        file.prepare_cached(
-            "INSERT OR REPLACE INTO ledger_slots (leaves_ms, scope, subject, window_ms, run)
-             VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?
-        .execute(slot_row(key, slot))?;
-    }
-    for (key, slot) in &changes.returned {
-        file.prepare_cached(
-            "DELETE FROM ledger_slots
-             WHERE leaves_ms = ?1 AND scope = ?2 AND subject = ?3 AND window_ms = ?4 AND run = ?5",
-        )?
-        .execute(slot_row(key, slot))?;
+    for (counter, entry, put) in &changes.entries {
+        let statement = match put {
+            Put::In => {
+                "INSERT OR REPLACE INTO ledger_entries (leaves_ms, unit, window, scope, subject, run, amount)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
+            }
+            Put::Out => {
+                "DELETE FROM ledger_entries WHERE leaves_ms = ?1 AND unit = ?2 AND window = ?3 AND scope = ?4
+                 AND subject = ?5 AND run = ?6 AND amount = ?7"
+            }
+        };
+        let (leaves_ms, name) = (leaves_at(entry.at_ms, length_ms(counter)), Name::of(counter));
+        file.prepare_cached(statement)?.execute(params![
+            stored(leaves_ms),
+            name.unit,
+            name.window,
+            name.scope,
+            name.subject,
+            entry.run.as_bytes(),
+            stored(entry.amount)
+        ])?;
     }
     Ok(())
 }
 
 /// Deletes a bounded number of rows that the book has forgotten. True if there may be more.
-pub(super) fn delete_outlived(file: &Connection, now_ms: u64, oldest_day: u64) -> rusqlite::Result<bool> {
-    let slots = file
+pub(super) fn delete_outlived(file: &Connection, now: Now) -> rusqlite::Result<bool> {
+    let entries = file
         .prepare_cached(
-            "DELETE FROM ledger_slots WHERE leaves_ms <= min(?1,
-               coalesce((SELECT leaves_ms FROM ledger_slots ORDER BY leaves_ms LIMIT 1 OFFSET ?2), ?1))",
+            "DELETE FROM ledger_entries WHERE leaves_ms <= min(?1,
+               coalesce((SELECT leaves_ms FROM ledger_entries ORDER BY leaves_ms LIMIT 1 OFFSET ?2), ?1))",
         )?
-        .execute([stored(now_ms), DELETE_MAX])?;
-    let days = file
+        .execute([stored(now.steady_ms), DELETE_MAX])?;
+    let sums = file
         .prepare_cached(
-            "DELETE FROM ledger_usd WHERE (day, scope, subject) IN
-               (SELECT day, scope, subject FROM ledger_usd WHERE day < ?1 ORDER BY day LIMIT ?2)",
+            "DELETE FROM ledger_sums WHERE (ends_ms, unit, window, scope, subject) IN
+               (SELECT ends_ms, unit, window, scope, subject FROM ledger_sums WHERE ends_ms <= ?1
+                ORDER BY ends_ms LIMIT ?2)",
         )?
-        .execute([stored(oldest_day), DELETE_MAX])?;
+        .execute([stored(now.unix_ms.saturating_sub(KEPT_MS)), DELETE_MAX])?;
     let full = |deleted: usize| i64::try_from(deleted).is_ok_and(|deleted| deleted >= DELETE_MAX);
-    Ok(full(slots) || full(days))
+    Ok(full(entries) || full(sums))
 }
 
 fn run(row: &Row<'_>, now: Now) -> rusqlite::Result<(RunId, Run)> {
@@ -121,18 +133,22 @@ fn run(row: &Row<'_>, now: Now) -> rusqlite::Result<(RunId, Run)> {
     Ok((id, state))
 }
 
+/// From column 3.
 pub(super) fn hold(row: &Row<'_>) -> rusqlite::Result<Hold> {
     let text: String = row.get(3)?;
     serde_json::from_str(&text).map_err(|error| unreadable(3, error))
 }
 
-pub(super) fn scope(row: &Row<'_>, column: usize) -> rusqlite::Result<Scope> {
-    let text: String = row.get(column)?;
-    let known = [Scope::User, Scope::Key, Scope::Team, Scope::Global];
-    known
-        .into_iter()
-        .find(|scope| scope.as_str() == text)
-        .ok_or_else(|| unreadable(column, format!("no scope is called {text}")))
+/// From the first four columns: unit, window, scope, subject.
+pub(super) fn counter(row: &Row<'_>) -> rusqlite::Result<Counter> {
+    let (unit, window, scope, subject): (String, String, String, String) =
+        (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+    Ok(Counter {
+        unit: Unit::parse(&unit).ok_or_else(|| unreadable(0, format!("no unit is called {unit}")))?,
+        window: window.parse().map_err(|error: String| unreadable(1, error))?,
+        scope: scope.parse().map_err(|error: String| unreadable(2, error))?,
+        subject: subject.into(),
+    })
 }
 
 /// A number that we stored and so is not negative.
@@ -150,7 +166,29 @@ fn stored(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn slot_row<'a>(key: &'a LogKey, slot: &'a Slot) -> (i64, &'static str, &'a str, i64, &'a [u8; 16]) {
-    let leaves = leaves_at(slot.at_ms, key.window_ms);
-    (stored(leaves), key.scope.as_str(), &key.subject, stored(key.window_ms), slot.run.as_bytes())
+/// Of a sliding window; the others have no entries.
+fn length_ms(counter: &Counter) -> u64 {
+    match counter.window {
+        Window::Sliding { ms } => ms,
+        Window::Calendar(..) | Window::Open => 0,
+    }
+}
+
+/// A counter as columns.
+struct Name<'a> {
+    unit: &'static str,
+    window: String,
+    scope: String,
+    subject: &'a str,
+}
+
+impl<'a> Name<'a> {
+    fn of(counter: &'a Counter) -> Self {
+        Name {
+            unit: counter.unit.as_str(),
+            window: counter.window.to_string(),
+            scope: counter.scope.to_string(),
+            subject: &counter.subject,
+        }
+    }
 }

@@ -6,7 +6,7 @@ use headgate::domain::caller::Caller;
 use headgate::domain::ids::RunId;
 use headgate::domain::limit::{DAY_MS, Scope};
 use headgate::domain::money::NanoUsd;
-use headgate::ledger::{Consumption, Ledger, Reserved};
+use headgate::ledger::{Ledger, Reserved, Used};
 use headgate::store::StoreError;
 
 use super::rig::{HOUR_MS, NOON_MS, Rig, ann, held, on_both_stores, refused, requests, reserve, usd_per_day};
@@ -36,7 +36,7 @@ async fn race(ledgers: [Ledger; 2]) -> (usize, usize) {
     let limits = [usd_per_day(Scope::User, 99 * 1_000 + 999)];
     let tasks: Vec<_> = (0..200)
         .map(|n| {
-            let ledger = ledgers[n % 2].clone();
+            let (ledger, limits) = (ledgers[n % 2].clone(), limits.clone());
             tokio::spawn(async move { reserve(&ledger, RunId::mint(), ann(), 1_000, &limits).await })
         })
         .collect();
@@ -91,8 +91,8 @@ async fn a_view_tells_what_was_used_before_and_after(rig: Rig) {
     rig.hold(10, &limits).await;
     rig.clock.advance(1_000);
     let views = held(rig.reserve(RunId::mint(), 20, &limits).await);
-    let seen: Vec<_> = views.iter().map(|v| (v.limit, v.subject.as_str(), v.before, v.after)).collect();
-    assert_eq!(seen, [(limits[0], "ann@example.org", 10, 30), (limits[1], "web", 1, 2)]);
+    let seen: Vec<_> = views.iter().map(|v| (&v.limit, v.subject.as_str(), v.before, v.after)).collect();
+    assert_eq!(seen, [(&limits[0], "ann@example.org", 10, 30), (&limits[1], "web", 1, 2)]);
     let midnight = NOON_MS - NOON_MS % DAY_MS + DAY_MS;
     assert_eq!((views[0].resets_at_ms, views[1].resets_at_ms), (midnight, NOON_MS + 60_001));
 }
@@ -152,9 +152,9 @@ async fn the_limit_that_heals_last_is_named(rig: Rig) {
     let limits = [requests(Scope::User, 1, 60_000), usd_per_day(Scope::Key, 5), requests(Scope::Key, 1, HOUR_MS)];
     rig.hold(5, &limits).await;
     let (view, wait) = refused(rig.reserve(RunId::mint(), 5, &limits).await);
-    assert_eq!((view.limit, wait), (limits[1], 12 * HOUR_MS));
+    assert_eq!((&view.limit, wait), (&limits[1], 12 * HOUR_MS));
     let (view, wait) = refused(rig.reserve(RunId::mint(), 0, &limits).await);
-    assert_eq!((view.limit, wait), (limits[2], HOUR_MS + 1));
+    assert_eq!((&view.limit, wait), (&limits[2], HOUR_MS + 1));
 }
 
 async fn a_counter_outlives_a_change_of_its_maximum(rig: Rig) {
@@ -194,11 +194,11 @@ async fn an_extension_is_held_under_the_limits_of_its_hold(rig: Rig) {
     let limits = [usd_per_day(Scope::User, 10), requests(Scope::User, 1, 60_000), usd_per_day(Scope::Team, 20)];
     let run = rig.hold(4, &limits).await;
     let views = held(rig.ledger.extend(run, NanoUsd::new(5)).await);
-    let seen: Vec<_> = views.iter().map(|v| (v.limit, v.before, v.after)).collect();
-    assert_eq!(seen, [(limits[0], 4, 9), (limits[2], 4, 9)]);
+    let seen: Vec<_> = views.iter().map(|v| (&v.limit, v.before, v.after)).collect();
+    assert_eq!(seen, [(&limits[0], 4, 9), (&limits[2], 4, 9)]);
 
     let (view, _) = refused(rig.ledger.extend(run, NanoUsd::new(2)).await);
-    assert_eq!((view.limit, view.before, view.after), (limits[0], 9, 9));
+    assert_eq!((&view.limit, view.before, view.after), (&limits[0], 9, 9));
     assert_eq!((rig.usd(Scope::Team, "core").await, rig.usd(Scope::Global, "").await), ((0, 9), (0, 9)));
 
     rig.ledger.settle(run, NanoUsd::new(3)).await.expect("settles");
@@ -220,6 +220,6 @@ async fn an_amount_beyond_what_can_be_counted_is_refused_even_without_limits(rig
     }
     assert!(held(rig.reserve(RunId::mint(), 1 << 53, &limits).await).is_empty());
     let report = rig.usage().await;
-    let all = Consumption::UsdPerDay { settled: NanoUsd::ZERO, held: NanoUsd::new(1 << 53) };
+    let all = Used::Parted { settled: 0, held: 1 << 53 };
     assert!(report.counters.iter().all(|c| c.used == all), "{report:?}");
 }

@@ -90,6 +90,46 @@ async fn a_copy_of_the_files_taken_at_any_moment_holds_everything_acknowledged()
     assert_eq!(ledger.usage().await, rig.ledger.usage().await);
 }
 
+/// What a file of the second schema holds, before limits had other windows than these.
+const SECOND_SCHEMA: &str = r#"
+    DROP TABLE ledger_sums;
+    DROP TABLE ledger_entries;
+    CREATE TABLE ledger_usd (day INTEGER NOT NULL, scope TEXT NOT NULL, subject TEXT NOT NULL,
+      settled_nano INTEGER NOT NULL, waste_nano INTEGER NOT NULL, PRIMARY KEY (day, scope, subject)) STRICT, WITHOUT ROWID;
+    CREATE TABLE ledger_slots (leaves_ms INTEGER NOT NULL, scope TEXT NOT NULL, subject TEXT NOT NULL,
+      window_ms INTEGER NOT NULL, run BLOB NOT NULL,
+      PRIMARY KEY (leaves_ms, scope, subject, window_ms, run)) STRICT, WITHOUT ROWID;
+    DELETE FROM migrations WHERE version > 2;
+    INSERT INTO ledger_usd VALUES (20781, 'user', 'ann@example.org', 30, 0), (20781, 'global', '', 37, 7);
+    INSERT INTO ledger_slots VALUES (1795521650001, 'user', 'ann@example.org', 60000, ?1);
+    INSERT INTO ledger_runs VALUES (?1, 'open', 1795521590000, '{"amount":12,"day":20781,"binds":[
+      {"scope":"user","subject":"ann@example.org","quota":{"usd_per_day":{"max_nano":100}}},
+      {"scope":"user","subject":"ann@example.org","quota":{"requests":{"max":1,"window_ms":60000}}},
+      {"scope":"global","subject":"","quota":{"usd_per_day":{"max_nano":9007199254740992}}}],"at_ms":1795521590000}');
+    INSERT INTO ledger_runs VALUES (x'00000000000000000000000000000007', 'void', 1795521590000, NULL);
+"#;
+
+#[tokio::test]
+async fn a_file_of_the_release_before_keeps_what_was_spent_and_held() {
+    let rig = Rig::sqlite();
+    let StoreSpec::Sqlite { path, .. } = rig.spec.clone() else { panic!("not SQLite") };
+    let run = RunId::mint();
+    let file = Connection::open(&path).expect("opens");
+    let hex: String = run.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    file.execute_batch(&SECOND_SCHEMA.replace("?1", &format!("x'{hex}'"))).expect("goes back");
+    drop(file);
+
+    let rig = rig.reopened();
+    assert_eq!((rig.usd(Scope::User, ANN).await, rig.usd(Scope::Global, "").await), ((30, 12), (37, 12)));
+    assert_eq!((rig.usage().await.platform_waste, rig.usage().await.open_holds), (NanoUsd::new(7), 1));
+    let limits = [usd_per_day(Scope::User, 60), requests(Scope::User, 1, 60_000)];
+    let (view, wait) = refused(rig.reserve(RunId::mint(), 1, &limits).await);
+    assert_eq!((view.limit, wait), (limits[1].clone(), 50_001));
+    rig.ledger.extend(run, NanoUsd::new(5)).await.expect("extends");
+    assert_eq!(rig.ledger.settle(run, NanoUsd::new(15)).await, Ok(Settled::Booked));
+    assert_eq!(rig.usd(Scope::User, ANN).await, (45, 0));
+}
+
 #[tokio::test]
 async fn a_reader_opens_what_a_crash_left() {
     let rig = Rig::sqlite();

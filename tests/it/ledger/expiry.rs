@@ -51,7 +51,7 @@ async fn a_late_settlement_corrects_the_expired_booking_once(rig: Rig) {
     assert_eq!(rig.ledger.settle(run, NanoUsd::new(30)).await, Ok(Settled::Corrected));
     assert_eq!(rig.ledger.settle(run, NanoUsd::new(30)).await, Ok(Settled::Nothing));
     for (scope, id) in [(Scope::User, ANN), (Scope::Key, "web"), (Scope::Global, "")] {
-        assert_eq!(rig.usd(scope, id).await, (30, 0), "{scope}");
+        assert_eq!(rig.usd(scope, id).await, (30, 0), "{id}");
     }
     assert_eq!(rig.usage().await.platform_waste, NanoUsd::ZERO);
 }

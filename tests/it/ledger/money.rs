@@ -27,7 +27,7 @@ async fn a_settlement_books_the_price_in_every_scope_and_frees_the_rest(rig: Rig
     let run = rig.hold(100, &[usd_per_day(Scope::Key, 100), usd_per_day(Scope::Team, 100)]).await;
     assert_eq!(rig.ledger.settle(run, NanoUsd::new(42)).await, Ok(Settled::Booked));
     for (scope, id) in [(Scope::User, ANN), (Scope::Key, "web"), (Scope::Team, "core"), (Scope::Global, "")] {
-        assert_eq!(rig.usd(scope, id).await, (42, 0), "{scope}");
+        assert_eq!(rig.usd(scope, id).await, (42, 0), "{id}");
     }
     assert_eq!(rig.usage().await.open_holds, 0);
 }

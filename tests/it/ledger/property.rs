@@ -4,14 +4,14 @@ use std::collections::HashSet;
 
 use headgate::domain::caller::Caller;
 use headgate::domain::ids::RunId;
-use headgate::domain::limit::{Limit, Scope};
+use headgate::domain::limit::{Limit, Scope, Unit};
 use headgate::domain::money::NanoUsd;
-use headgate::ledger::{Expired, Ledger, Reserved, Settled, UsageReport};
+use headgate::ledger::{Amount, Bill, Expired, Ledger, Reserve, Reserved, Settled, Subjects, UsageReport};
 use headgate::store::{Clock, SteppedClock, Store, StoreError, StoreSpec};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use super::rig::{HOUR_MS, NOON_MS, RedisServer, requests, reserve, usd, usd_per_day};
+use super::rig::{HOUR_MS, NOON_MS, RedisServer, limit as limit_of, usd};
 
 const RUNS: usize = 6;
 
@@ -19,15 +19,61 @@ const RUNS: usize = 6;
 /// own clock forgets it, and that one can't be stepped.
 const START_MS: u64 = NOON_MS + 12 * HOUR_MS - 120_000;
 
+const TARGETS: [&str; 3] = ["one/large", "one/small", "two/small"];
+
 #[derive(Clone, Debug)]
 enum Op {
-    Reserve { run: usize, user: usize, team: bool, amount: u64, limits: Vec<Limit> },
-    Extend { run: usize, more: u64 },
-    Settle { run: usize, price: u64 },
-    Void { run: usize },
-    Renew { runs: Vec<usize> },
-    Pass { ms: u64 },
+    Reserve {
+        run: usize,
+        who: Who,
+        amount: Amount,
+        limits: Vec<Limit>,
+    },
+    Extend {
+        run: usize,
+        more: Amount,
+    },
+    /// By target, of those above.
+    Settle {
+        run: usize,
+        parts: Vec<(usize, Amount)>,
+    },
+    Void {
+        run: usize,
+    },
+    Renew {
+        runs: Vec<usize>,
+    },
+    Pass {
+        ms: u64,
+    },
     Sweep,
+    /// Every handle is dropped, as when the process dies, and the file opened anew.
+    Crash,
+}
+
+#[derive(Clone, Debug)]
+struct Who {
+    user: usize,
+    team: bool,
+    tier: bool,
+    /// The first of the targets that it may call.
+    targets: usize,
+    feature: bool,
+}
+
+impl Who {
+    fn subjects(&self) -> Subjects {
+        let team = if self.team { "core" } else { "" };
+        let tier = if self.tier { "standard" } else { "" };
+        let user = ["ann", "b:o b%"][self.user];
+        Subjects {
+            caller: Caller { key: "k".into(), team: team.into(), user: user.into(), alone: false },
+            tier: tier.into(),
+            targets: TARGETS[..self.targets].iter().map(|target| (*target).into()).collect(),
+            metadata: self.feature.then(|| ("feature".to_owned(), "a|b".to_owned())).into_iter().collect(),
+        }
+    }
 }
 
 #[derive(Debug, PartialEq)]
@@ -40,41 +86,69 @@ enum Answer {
 }
 
 fn limit() -> impl Strategy<Value = Limit> {
-    let scope = prop_oneof![Just(Scope::User), Just(Scope::Key), Just(Scope::Team), Just(Scope::Global)];
-    (scope, any::<bool>(), 0u64..60, 0u64..4, prop_oneof![Just(1_000u64), Just(20_000)]).prop_map(
-        |(scope, money, max_nano, max, window_ms)| {
-            if money { usd_per_day(scope, max_nano) } else { requests(scope, max, window_ms) }
+    let scopes = ["user", "key", "team", "tier", "model", "provider", "global", "metadata.feature"];
+    let scope = prop::sample::select(scopes.to_vec()).prop_map(|scope| scope.parse().expect("a scope"));
+    let windows = ["hour", "day", "month", "day@Asia/Kolkata", "1s", "20s", "2m", "open"];
+    (scope, prop::sample::select(windows.to_vec()), 0..3usize, 0u64..60, 0u64..4).prop_map(
+        |(scope, window, unit, much, few): (Scope, _, _, _, _)| match (window, unit) {
+            ("open", _) => limit_of(scope, Unit::Concurrent, few, window),
+            (_, 0) => limit_of(scope, Unit::Usd, much, window),
+            (_, 1) => limit_of(scope, Unit::Tokens, much, window),
+            _ => limit_of(scope, Unit::Requests, few, window),
         },
     )
+}
+
+fn amount(most: u64) -> impl Strategy<Value = Amount> {
+    (0..most, 0..most).prop_map(|(nano, tokens)| Amount { usd: NanoUsd::new(nano), tokens })
+}
+
+fn who() -> impl Strategy<Value = Who> {
+    (0..2usize, any::<bool>(), any::<bool>(), 0..=TARGETS.len(), any::<bool>())
+        .prop_map(|(user, team, tier, targets, feature)| Who { user, team, tier, targets, feature })
 }
 
 fn op() -> impl Strategy<Value = Op> {
     let run = 0..RUNS;
     prop_oneof![
-        6 => (run.clone(), 0..2usize, any::<bool>(), 0u64..40, prop::collection::vec(limit(), 0..5)).prop_map(
-            |(run, user, team, amount, limits)| Op::Reserve { run, user, team, amount, limits }
+        6 => (run.clone(), who(), amount(40), prop::collection::vec(limit(), 0..6)).prop_map(
+            |(run, who, amount, limits)| Op::Reserve { run, who, amount, limits }
         ),
-        2 => (run.clone(), 0u64..20).prop_map(|(run, more)| Op::Extend { run, more }),
-        3 => (run.clone(), 0u64..60).prop_map(|(run, price)| Op::Settle { run, price }),
+        2 => (run.clone(), amount(20)).prop_map(|(run, more)| Op::Extend { run, more }),
+        3 => (run.clone(), prop::collection::vec((0..TARGETS.len(), amount(30)), 0..3))
+            .prop_map(|(run, parts)| Op::Settle { run, parts }),
         2 => run.clone().prop_map(|run| Op::Void { run }),
         1 => prop::collection::vec(run, 0..RUNS).prop_map(|runs| Op::Renew { runs }),
-        3 => prop_oneof![1u64..3, 400u64..1_200, 9_000u64..25_000, 60_000u64..80_000]
+        3 => prop_oneof![1u64..3, 400u64..1_200, 9_000u64..25_000, 60_000u64..130_000]
             .prop_map(|ms| Op::Pass { ms }),
         2 => Just(Op::Sweep),
+        1 => Just(Op::Crash),
     ]
+}
+
+/// One bill of these parts; a target that stands twice in it is billed once, for both.
+fn bill(parts: &[(usize, Amount)]) -> Bill {
+    let mut bill = Bill::default();
+    for (target, part) in parts {
+        bill.total = bill.total.plus(*part);
+        match bill.targets.iter_mut().find(|(name, _)| name == TARGETS[*target]) {
+            Some((_, sum)) => *sum = sum.plus(*part),
+            None => bill.targets.push((TARGETS[*target].to_owned(), *part)),
+        }
+    }
+    bill
 }
 
 /// Does one operation and tells what the store answered.
 async fn act(ledger: &Ledger, clock: Option<&SteppedClock>, runs: &[RunId], op: &Op) -> Answer {
     match op {
-        Op::Reserve { run, user, team, amount, limits } => {
-            let team = if *team { "core" } else { "" };
-            let caller =
-                Caller { key: "k".into(), team: team.into(), user: ["ann", "b:o b%"][*user].into(), alone: false };
-            Answer::Reserved(reserve(ledger, runs[*run], caller, *amount, limits).await)
+        Op::Reserve { run, who, amount, limits } => {
+            let (run, limits) = (runs[*run], limits.as_slice().into());
+            let ask = Reserve { run, subjects: who.subjects(), amount: *amount, limits };
+            Answer::Reserved(ledger.reserve(ask).await)
         }
-        Op::Extend { run, more } => Answer::Reserved(ledger.extend(runs[*run], NanoUsd::new(*more)).await),
-        Op::Settle { run, price } => Answer::Settled(ledger.settle(runs[*run], NanoUsd::new(*price)).await),
+        Op::Extend { run, more } => Answer::Reserved(ledger.extend(runs[*run], *more).await),
+        Op::Settle { run, parts } => Answer::Settled(ledger.settle(runs[*run], bill(parts)).await),
         Op::Void { run } => Answer::Done(ledger.void(runs[*run]).await),
         Op::Renew { runs: some } => {
             let some: Vec<RunId> = some.iter().map(|run| runs[*run]).collect();
@@ -86,6 +160,7 @@ async fn act(ledger: &Ledger, clock: Option<&SteppedClock>, runs: &[RunId], op: 
             }
             Answer::Passed
         }
+        Op::Crash => Answer::Passed,
         Op::Sweep => {
             let mut expired = ledger.expire().await.expect("sweeps");
             expired.sort_by_key(|e| e.run);
@@ -131,10 +206,10 @@ fn any_sequence_of_operations_gets_the_same_answers_from_both_stores() {
         server.command(&["FLUSHALL"]);
         let clock = SteppedClock::at(START_MS);
         let case = tempfile::tempdir().expect("a directory");
-        let sqlite = StoreSpec::Sqlite { path: case.path().join("t.db"), full_sync: false };
+        let sqlite = || StoreSpec::Sqlite { path: case.path().join("t.db"), full_sync: false };
         let redis = StoreSpec::Redis { url: server.url(), relaxed: false };
         let open = |spec| Store::open_with_clock(spec, Clock::Stepped(clock.clone())).expect("opens");
-        let (model, scripts) = (Ledger::new(&open(sqlite)), Ledger::new(&open(redis)));
+        let (mut model, scripts) = (Ledger::new(&open(sqlite())), Ledger::new(&open(redis)));
         let mut open_runs = Open::default();
         // Ids are minted once: who has settled a run never asks for it again, and the stores need not agree on it.
         let mut settled = HashSet::new();
@@ -142,6 +217,16 @@ fn any_sequence_of_operations_gets_the_same_answers_from_both_stores() {
         runtime.block_on(async {
             for (step, op) in ops.iter().enumerate() {
                 if matches!(op, Op::Reserve { run, .. } if settled.contains(run)) {
+                    continue;
+                }
+                if matches!(op, Op::Crash) {
+                    drop(model);
+                    model = Ledger::new(&open(sqlite()));
+                    // On a file everything starts anew with its process: the term of every hold, and when the last
+                    // sweep was. On Redis both live on.
+                    server.command(&["DEL", "hg:sweeps"]);
+                    let open: Vec<RunId> = open_runs.0.iter().map(|run| runs[*run]).collect();
+                    scripts.renew(&open).await.expect("renews");
                     continue;
                 }
                 let expected = act(&model, Some(&clock), &runs, op).await;

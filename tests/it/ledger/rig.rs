@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use headgate::domain::caller::Caller;
 use headgate::domain::ids::RunId;
-use headgate::domain::limit::{Limit, LimitView, Quota, Scope};
+use headgate::domain::limit::{Limit, LimitView, Quota, Scope, Unit, Window};
 use headgate::domain::money::NanoUsd;
-use headgate::ledger::{Consumption, Expired, Ledger, Reserve, Reserved, UsageReport};
+use headgate::ledger::{Amount, Expired, Ledger, Reserve, Reserved, Subjects, UsageReport, Used};
 use headgate::store::{Clock, SteppedClock, Store, StoreError, StoreSpec};
 use tempfile::TempDir;
 
@@ -112,6 +112,24 @@ impl Rig {
         self.ledger.usage().await.expect("reads usage")
     }
 
+    /// Takes a hold that must fit, of a run that counts for more than its caller.
+    pub async fn hold_for(&self, subjects: Subjects, amount: Amount, limits: &[Limit]) -> RunId {
+        let run = RunId::mint();
+        let answer = self.ask(run, subjects, amount, limits).await;
+        assert!(matches!(answer, Ok(Reserved::Held { .. })), "{answer:?}");
+        run
+    }
+
+    pub async fn ask(
+        &self,
+        run: RunId,
+        subjects: Subjects,
+        amount: Amount,
+        limits: &[Limit],
+    ) -> Result<Reserved, StoreError> {
+        self.ledger.reserve(Reserve { run, subjects, amount, limits: limits.into() }).await
+    }
+
     /// Settled and held nano-dollars of today.
     pub async fn usd(&self, scope: Scope, id: &str) -> (u64, u64) {
         usd(&self.usage().await, scope, id)
@@ -119,12 +137,19 @@ impl Rig {
 }
 
 pub fn usd(report: &UsageReport, scope: Scope, id: &str) -> (u64, u64) {
-    let mut all = report.counters.iter().filter(|c| c.scope == scope && c.id == id);
-    all.find_map(|c| match c.used {
-        Consumption::UsdPerDay { settled, held } => Some((settled.get(), held.get())),
-        Consumption::Requests { .. } => None,
-    })
-    .unwrap_or_default()
+    match used(report, scope, id, Unit::Usd, &Window::DAY) {
+        Some(Used::Parted { settled, held }) => (settled, held),
+        other => {
+            assert_eq!(other, None, "dollars of a day are told apart");
+            (0, 0)
+        }
+    }
+}
+
+/// What one counter stands at.
+pub fn used(report: &UsageReport, scope: Scope, id: &str, unit: Unit, window: &Window) -> Option<Used> {
+    let mut all = report.counters.iter();
+    all.find(|c| c.scope == scope && c.id == id && c.unit == unit && c.window == *window).map(|c| c.used)
 }
 
 pub async fn reserve(
@@ -134,7 +159,8 @@ pub async fn reserve(
     amount: u64,
     limits: &[Limit],
 ) -> Result<Reserved, StoreError> {
-    ledger.reserve(Reserve { run, caller, amount: NanoUsd::new(amount), limits: limits.into() }).await
+    let (subjects, amount) = (Subjects::of(caller), NanoUsd::new(amount).into());
+    ledger.reserve(Reserve { run, subjects, amount, limits: limits.into() }).await
 }
 
 pub fn ann() -> Caller {
@@ -142,11 +168,16 @@ pub fn ann() -> Caller {
 }
 
 pub fn usd_per_day(scope: Scope, max_nano: u64) -> Limit {
-    Limit { scope, quota: Quota::UsdPerDay { max_nano } }
+    limit(scope, Unit::Usd, max_nano, "day")
 }
 
 pub fn requests(scope: Scope, max: u64, window_ms: u64) -> Limit {
-    Limit { scope, quota: Quota::Requests { max, window_ms } }
+    Limit { scope, quota: Quota { unit: Unit::Requests, max, window: Window::Sliding { ms: window_ms } } }
+}
+
+/// `window` as it is written: `month@Europe/Berlin`, `1m`, `open`.
+pub fn limit(scope: Scope, unit: Unit, max: u64, window: &str) -> Limit {
+    Limit { scope, quota: Quota { unit, max, window: window.parse().expect("a window") } }
 }
 
 /// The view and the wait of an answer that must be a refusal.
