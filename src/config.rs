@@ -10,6 +10,7 @@
 mod accounts;
 mod clocks;
 mod effective;
+mod guards;
 mod jwt;
 mod keys;
 mod layers;

@@ -49,7 +49,8 @@ impl Config {
             "tiers": named(self.tiers.iter().map(|t| (&*t.name, tier(t))).collect()),
             "aliases": named(aliases),
             "prices": named(prices),
-            "limits": limits(&self.limits),
+            "limits": limits(self.limits.iter()),
+            "guards": guards(self.limits.iter()),
             "request": {
                 "cost_cap_usd": self.request.cost_cap.map(|usd| usd.to_string()),
                 "over_cap": match self.request.over_cap { OverCap::Deny => "deny", OverCap::Clamp => "clamp" },
@@ -83,7 +84,8 @@ impl Config {
             "tiers": key.tiers.as_ref().map(|ids| ids.iter().map(|id| json!(self.tier(*id).name)).collect::<Vec<_>>()),
             "models": key.models,
             "cors": key.cors,
-            "limits": limits(key.limits.get(self.limits.len()..).unwrap_or_default()),
+            "limits": limits(key.limits.iter().filter(|limit| !self.limits.contains(limit))),
+            "guards": key_guards(&self.limits, &key.limits),
         })
     }
 }
@@ -170,16 +172,33 @@ fn prices(price: &Price) -> Value {
     })
 }
 
-fn limits(limits: &[Limit]) -> Value {
+fn guards<'a>(limits: impl Iterator<Item = &'a Limit> + Clone) -> Value {
+    let of_unit = |unit| limits.clone().filter(move |limit| limit.quota.unit == unit);
+    let looping = of_unit(Unit::Identical).next();
+    let usd =
+        of_unit(Unit::SpendRate).map(|limit| (limit.scope.to_string(), NanoUsd::new(limit.quota.max).to_string()));
+    json!({
+        "loop": looping.map_or(json!("off"), |limit| json!({ "same": limit.quota.max, "in": limit.quota.window.per() })),
+        "usd_per_hour": usd.map(|(scope, usd)| (scope, Value::from(usd))).collect::<Map<_, _>>(),
+    })
+}
+
+/// Only where the key has guards of its own.
+fn key_guards(global: &[Limit], own: &[Limit]) -> Option<Value> {
+    let of = |limits: &[Limit]| guards(limits.iter());
+    (of(global) != of(own)).then(|| of(own))
+}
+
+fn limits<'a>(limits: impl Iterator<Item = &'a Limit>) -> Value {
     let print = |limit: &Limit| {
         let Quota { unit, max, window } = &limit.quota;
         let max = match unit {
             Unit::Usd => NanoUsd::new(*max).to_string().into(),
-            Unit::Requests | Unit::Tokens | Unit::Concurrent => Value::from(*max),
+            _ => Value::from(*max),
         };
         json!({ "scope": limit.scope, unit.as_str(): max, "per": window.per(), "tz": window.foreign_zone() })
     };
-    limits.iter().map(print).map(without_nulls).collect()
+    limits.filter(|limit| limit.quota.unit.guard().is_none()).map(print).map(without_nulls).collect()
 }
 
 fn timeouts(timeouts: &Timeouts) -> Value {

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::guards;
 use super::limits;
 use super::parsed::{Key, Keys, Provider, Tier, TierId, UserFrom};
 use super::read::{Field, Section};
@@ -19,7 +20,8 @@ pub(super) fn keys(root: &Section<'_>, providers: &[Arc<Provider>], tiers: &[Tie
     let (mut names, mut hashes) = (HashSet::new(), HashSet::new());
     let mut keys = Vec::with_capacity(entries.len());
     for entry in entries {
-        let section = entry.section(&["name", "sha256", "team", "user_from", "tiers", "models", "cors", "limits"]);
+        let section =
+            entry.section(&["name", "sha256", "team", "user_from", "tiers", "models", "cors", "limits", "guards"]);
         let name = section.require("name", "give the key a name for logs and limits").and_then(|field| {
             let name = name(&field)?;
             if !names.insert(name) {
@@ -45,7 +47,7 @@ pub(super) fn keys(root: &Section<'_>, providers: &[Arc<Provider>], tiers: &[Tie
             tiers: section.get("tiers").map(|field| allowed_tiers(&field, tiers)),
             models: texts(&section, "models", |field| model_pattern(field, providers)),
             cors: texts(&section, "cors", origin),
-            limits: limits::combined(global, &own),
+            limits: limits::combined(global, &own, &guards::guards(&section)),
         };
         keys.push(Arc::new(key));
     }

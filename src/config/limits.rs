@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::guards::Guards;
 use super::read::{Field, Section, short};
 use crate::domain::limit::{Limit, Period, Quota, Scope, Unit, Window, Zone};
 use crate::domain::money::MAX_NANO;
@@ -32,12 +33,15 @@ pub(super) fn list(field: &Field<'_>) -> Vec<Limit> {
     limits
 }
 
-/// Every limit of a call with a key that has limits of its `own`. Shared where it has none.
-pub(super) fn combined(global: &Arc<[Limit]>, own: &[Limit]) -> Arc<[Limit]> {
-    if own.is_empty() {
+/// Every limit of a call with a key that has limits and guards of its `own`. Shared where it has none. The guards
+/// stand behind the limits that bind everybody, in front of the key's.
+pub(super) fn combined(global: &Arc<[Limit]>, own: &[Limit], guards: &Guards) -> Arc<[Limit]> {
+    if own.is_empty() && guards.says_nothing() {
         return Arc::clone(global);
     }
-    let mut all = global.to_vec();
+    let (others, mut all): (Vec<Limit>, Vec<Limit>) =
+        global.iter().cloned().partition(|limit| limit.quota.unit.guard().is_some());
+    all.extend(guards.over(&others));
     all.extend(own.iter().filter(|limit| !global.contains(limit)).cloned());
     all.into()
 }
@@ -70,7 +74,7 @@ fn limit(field: &Field<'_>) -> Option<Limit> {
 fn quota(section: &Section<'_>, amount: &Field<'_>, unit: Unit) -> Option<Quota> {
     let max = match unit {
         Unit::Usd => amount.usd().map(|usd| usd.get()),
-        Unit::Requests | Unit::Tokens | Unit::Concurrent => amount.integer(1, MAX_NANO),
+        _ => amount.integer(1, MAX_NANO),
     };
     let window = if unit == Unit::Concurrent { open(section) } else { window(section) };
     Some(Quota { unit, max: max?, window: window? })

@@ -11,7 +11,7 @@ use super::problem::Problems;
 use super::read::Section;
 use super::report::Report;
 use super::resolve::Surroundings;
-use super::{clocks, jwt, keys, limits, prices, providers, server, tiers};
+use super::{clocks, guards, jwt, keys, limits, prices, providers, server, tiers};
 
 const KEYS: &[&str] = &[
     "server",
@@ -31,6 +31,7 @@ const KEYS: &[&str] = &[
     "timeouts",
     "retry",
     "breaker",
+    "guards",
     "background",
 ];
 
@@ -71,7 +72,9 @@ pub fn parse(text: &str, path: &Path, env: &BTreeMap<String, String>, kinds: &[K
     let default_tier = tiers::default_tier(&root, &tiers);
     let aliases = tiers::aliases(&root, &providers, &tiers);
     let prices = prices::prices(&root, &providers);
-    let limits: Arc<[_]> = limits::global(&root).into();
+    let mut limits = limits::global(&root);
+    limits.extend(guards::guards(&root).limits());
+    let limits: Arc<[_]> = limits.into();
     let keys = keys::keys(&root, &providers, &tiers, &limits);
     let issuers = jwt::issuers(&root, &around, &keys);
     if keys.is_empty() {

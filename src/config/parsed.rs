@@ -33,7 +33,7 @@ pub struct Config {
     pub aliases: HashMap<String, Aim>,
     /// By `provider/model`; each overrides the bundled price book.
     pub prices: HashMap<String, Price>,
-    /// Limits that bind every caller. A key's own list already holds these.
+    /// Limits and guards that bind every caller. A key's own list already holds these, or what it has instead.
     pub limits: Arc<[Limit]>,
     pub request: RequestCaps,
     pub timeouts: Timeouts,

@@ -152,6 +152,10 @@ impl<'a> Field<'a> {
         }
     }
 
+    pub(super) fn is_map(&self) -> bool {
+        matches!(self.value, Value::Dict(..))
+    }
+
     pub(super) fn is_empty_list(&self) -> bool {
         matches!(self.value, Value::Array(_, items) if items.is_empty())
     }

@@ -142,6 +142,10 @@ pub(super) fn facts(error: &GatewayError) -> ErrorFacts {
             let (message, retry) = (rate_limited(view, *asked, *retry_after), wait(view, *asked, *retry_after));
             row(429, Class::RateLimit, "rate_limit_exceeded", message, retry).hit(view, *asked)
         }
+        GatewayError::LoopDetected { view, retry_after } => {
+            let retry = Retry::Spent(Some(*retry_after));
+            row(429, Class::RateLimit, "loop_detected", loop_detected(view, *retry_after), retry).hit(view, 1)
+        }
         GatewayError::IdempotencyKeyReused => {
             let message = "This Idempotency-Key was used with another request body; use a new key for a new request.";
             row(422, Class::InvalidRequest, "idempotency_key_reused", message.into(), Retry::Never)
@@ -258,7 +262,18 @@ fn wait(view: &LimitView, asked: u64, retry_after: Duration) -> Retry {
 
 fn budget_reached(view: &LimitView) -> String {
     let (scope, most) = (capitalized(&view.limit.scope.to_string()), NanoUsd::new(view.max()));
-    format!("{scope} budget ${most}{} reached", per(&view.limit.quota.window))
+    let what = if view.unit() == Unit::SpendRate { "spend guard (usd_per_hour)" } else { "budget" };
+    format!("{scope} {what} ${most}{} reached", per(&view.limit.quota.window))
+}
+
+fn loop_detected(view: &LimitView, retry_after: Duration) -> String {
+    format!(
+        "This same request was sent more than {} times{}, which looks like a retry loop, so the loop guard stops it. Find \
+         out why it is repeated; it is served again after a pause of {} s, and a different request at once.",
+        view.max(),
+        per(&view.limit.quota.window).replace("per", "in"),
+        retry_after.as_millis().div_ceil(1_000).max(1),
+    )
 }
 
 fn budget_exceeded(view: &LimitView, asked: NanoUsd) -> String {
@@ -289,7 +304,7 @@ fn rate_limited(view: &LimitView, asked: u64, retry_after: Duration) -> String {
         Unit::Concurrent => {
             format!("{scope} limit of {most} concurrent requests reached; try again when one of them has ended.")
         }
-        Unit::Usd | Unit::Requests => {
+        Unit::Usd | Unit::SpendRate | Unit::Requests | Unit::Identical => {
             format!("{scope} limit of {most} requests{per} reached; try again in {seconds} s.")
         }
     }
@@ -301,7 +316,11 @@ fn limit_facts(view: &LimitView, asked: u64) -> Map<String, Value> {
     let window = &view.limit.quota.window;
     put("scope", view.limit.scope.to_string().into());
     put("id", view.subject.as_str().into());
-    put("unit", view.unit().as_str().into());
+    let unit = if view.unit().is_money() { Unit::Usd } else { view.unit() };
+    put("unit", unit.as_str().into());
+    if let Some(guard) = view.unit().guard() {
+        put("guard", guard.into());
+    }
     if let Some(per) = window.per() {
         put("per", per.into());
     }
@@ -309,12 +328,12 @@ fn limit_facts(view: &LimitView, asked: u64) -> Map<String, Value> {
         put("tz", zone.into());
     }
     match view.unit() {
-        Unit::Usd => {
+        Unit::Usd | Unit::SpendRate => {
             put("limit_nano", view.max().into());
             put("used_nano", view.before.into());
             put("asked_nano", asked.into());
         }
-        Unit::Requests | Unit::Tokens | Unit::Concurrent => {
+        Unit::Requests | Unit::Tokens | Unit::Concurrent | Unit::Identical => {
             put("limit", view.max().into());
             put("used", view.before.into());
         }

@@ -78,6 +78,11 @@ pub enum GatewayError {
         asked: u64,
         retry_after: Duration,
     },
+    /// The caller sends one and the same request over and over.
+    LoopDetected {
+        view: Box<LimitView>,
+        retry_after: Duration,
+    },
     /// The same `Idempotency-Key` came with another body.
     IdempotencyKeyReused,
     /// The process that ran this run died in the middle of it.

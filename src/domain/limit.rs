@@ -22,12 +22,34 @@ pub enum Unit {
     Tokens,
     /// Runs that are open at the same time.
     Concurrent,
+    /// Guard: admitted runs of one caller with one and the same body. Refused ones count too, as long as they come.
+    Identical,
+    /// Guard: nano-dollars like `Usd`, on an account of their own, so that a limit does not hide the guard.
+    SpendRate,
 }
 
 impl Unit {
-    /// As in config and in `headgate usage --json`.
+    const ALL: [Unit; 6] =
+        [Unit::Usd, Unit::Requests, Unit::Tokens, Unit::Concurrent, Unit::Identical, Unit::SpendRate];
+
+    /// Of the runaway guards, by which they are named in config and refusals.
+    pub fn guard(self) -> Option<&'static str> {
+        match self {
+            Unit::Identical => Some("loop"),
+            Unit::SpendRate => Some("usd_per_hour"),
+            Unit::Usd | Unit::Requests | Unit::Tokens | Unit::Concurrent => None,
+        }
+    }
+
+    pub fn is_money(self) -> bool {
+        matches!(self, Unit::Usd | Unit::SpendRate)
+    }
+
+    /// As in config and in `headgate usage --json`; lower-case letters only.
     pub fn as_str(self) -> &'static str {
         match self {
+            Unit::Identical => "identical",
+            Unit::SpendRate => "spendrate",
             Unit::Usd => "usd",
             Unit::Requests => "requests",
             Unit::Tokens => "tokens",
@@ -36,7 +58,7 @@ impl Unit {
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        [Unit::Usd, Unit::Requests, Unit::Tokens, Unit::Concurrent].into_iter().find(|unit| unit.as_str() == text)
+        Unit::ALL.into_iter().find(|unit| unit.as_str() == text)
     }
 }
 

@@ -33,16 +33,28 @@ pub struct Subjects {
     /// `provider/model` of each target that the run may call.
     pub targets: Vec<Arc<str>>,
     pub metadata: BTreeMap<String, String>,
+    /// Stands for the request's body: equal ones have the same. None where no guard looks for equal requests.
+    pub fingerprint: Option<String>,
 }
 
 impl Subjects {
     /// A run that counts for its caller alone.
     pub fn of(caller: Caller) -> Self {
-        Subjects { caller, tier: Arc::default(), targets: Vec::new(), metadata: BTreeMap::new() }
+        Subjects { caller, tier: Arc::default(), targets: Vec::new(), metadata: BTreeMap::new(), fingerprint: None }
     }
 
-    /// The ids this run counts under in `scope`, each once; none where the scope does not bind it.
-    pub(super) fn ids(&self, scope: &Scope) -> Vec<Arc<str>> {
+    /// The ids this run counts under in `scope`, each once; none where the scope does not bind it. Equal requests count
+    /// under the id and what the body is known by.
+    pub(super) fn ids(&self, scope: &Scope, unit: Unit) -> Vec<Arc<str>> {
+        let ids = self.ids_in(scope);
+        if unit != Unit::Identical {
+            return ids;
+        }
+        let Some(fingerprint) = &self.fingerprint else { return Vec::new() };
+        ids.iter().map(|id| format!("{id}#{fingerprint}").into()).collect()
+    }
+
+    fn ids_in(&self, scope: &Scope) -> Vec<Arc<str>> {
         let named = |name: &Arc<str>| if name.is_empty() { Vec::new() } else { vec![Arc::clone(name)] };
         match scope {
             Scope::User => vec![Arc::clone(&self.caller.user)],
@@ -92,9 +104,9 @@ impl Amount {
     /// The part of it that counts in `unit`; a run is one request.
     pub(super) fn in_unit(self, unit: Unit) -> u64 {
         match unit {
-            Unit::Usd => self.usd.get(),
+            Unit::Usd | Unit::SpendRate => self.usd.get(),
             Unit::Tokens => self.tokens,
-            Unit::Requests | Unit::Concurrent => 1,
+            Unit::Requests | Unit::Concurrent | Unit::Identical => 1,
         }
     }
 }

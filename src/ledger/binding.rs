@@ -18,7 +18,7 @@ pub(super) fn bind(subjects: &Subjects, limits: &[Limit], now_ms: u64) -> Vec<Bi
     let mut binds: Vec<Bind> = Vec::with_capacity(limits.len() + 2);
     let mut add = |scope: &Scope, quota: &Quota| {
         let (max, ends_ms) = (quota.max.min(CAPACITY), quota.window.span(now_ms).map_or(0, |span| span.end_ms));
-        for subject in subjects.ids(scope) {
+        for subject in subjects.ids(scope, quota.unit) {
             let counter = Counter { scope: scope.clone(), subject, unit: quota.unit, window: quota.window.clone() };
             match binds.iter_mut().find(|bind| bind.counter == counter) {
                 Some(known) => known.max = known.max.min(max),
@@ -105,6 +105,7 @@ mod tests {
             tier: "standard".into(),
             targets: vec!["one/small".into(), "one/large".into(), "two/small".into()],
             metadata: BTreeMap::from([("feature".into(), "search".into())]),
+            fingerprint: None,
         }
     }
 

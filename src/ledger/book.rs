@@ -84,6 +84,8 @@ impl Book {
             let deadline_ms = now.steady_ms.saturating_add(HOLD_TTL_MS);
             let (at_ms, grown_ms) = (now.steady_ms, now.steady_ms);
             self.take(ask.run, Hold { amount: ask.amount, binds, at_ms, grown_ms, deadline_ms });
+        } else {
+            self.note_loops(ask.run, &binds, &readings, now);
         }
         Ok(decision)
     }
@@ -218,6 +220,15 @@ impl Book {
         self.changes.runs.insert(run);
     }
 
+    /// Counts an ask that was refused for being one too many of the same.
+    fn note_loops(&mut self, run: RunId, binds: &[Bind], readings: &[Reading], now: Now) {
+        for (bind, _) in binds.iter().zip(readings).filter(|(bind, at)| bind.counts_refusals(at.used)) {
+            self.put(&bind.counter, Entry { at_ms: now.steady_ms, run, amount: 1 });
+            let over = self.logs.get_mut(&bind.counter).map(|log| log.keep(bind.max)).unwrap_or_default();
+            self.changes.entries.extend(over.into_iter().map(|entry| (bind.counter.clone(), entry, Put::Out)));
+        }
+    }
+
     /// What an open hold keeps in this counter, as far as it is not written down by itself.
     fn load_held(&mut self, bind: &Bind, amount: Amount) {
         match bind.counter.window {
@@ -335,7 +346,7 @@ impl Book {
                     return Reading::new(bind, 0, None, None, now.unix_ms);
                 };
                 let used = log.trim(ms, now.steady_ms);
-                let excess = used.saturating_add(bind.step(amount)).saturating_sub(bind.max);
+                let excess = bind.excess(amount, used);
                 // The log goes by steady time, the answer by wall time.
                 let wall = |at: u64| now.unix_ms.saturating_sub(now.steady_ms.saturating_sub(at));
                 Reading::new(bind, used, log.oldest().map(wall), log.blocker(excess).map(wall), now.unix_ms)

@@ -55,6 +55,9 @@ local function publish(counter, nano)
   end
 end
 
+-- Which part of an amount counts in a unit; in the others a run is one.
+local AMOUNTS = { usd = 'usd', spendrate = 'usd', tokens = 'tokens' }
+
 local function parse_counter(text)
   local ends, length, max, id = text:match('^(%-?%d+)|(%d+)|(%d+)|(.*)$')
   local unit, name = id:match('^(%l+):[^:]*:(.*)$')
@@ -66,7 +69,7 @@ local function parse_counter(text)
     id = id,
     unit = unit,
     name = name,
-    grows = unit == 'usd' or unit == 'tokens',
+    grows = AMOUNTS[unit] ~= nil,
   }
 end
 
@@ -79,9 +82,8 @@ local function counters_of(hold)
   end
 end
 
--- The part of an amount that counts here; a run is one request.
 local function step(counter, amount)
-  return amount[counter.unit] or 1
+  return counter.grows and amount[AMOUNTS[counter.unit]] or 1
 end
 
 local function is_operators(counter)
@@ -94,7 +96,7 @@ local function at_expiry(counter, held)
   if counter.grows then
     return is_operators(counter) and held or 0
   end
-  return counter.unit == 'requests' and held or 0
+  return counter.ends == OPEN and 0 or held
 end
 
 local function sum_key(counter)
@@ -132,7 +134,10 @@ local function put(counter, run, amount, at)
     redis.call('INCRBY', total_key(counter), int(amount))
     redis.call('PEXPIRE', total_key(counter), kept)
   end
-  redis.call('SADD', 'hg:logs', int(counter.length) .. '|' .. counter.id)
+  -- Equal requests are in no report, and their keys go by themselves.
+  if counter.unit ~= 'identical' then
+    redis.call('SADD', 'hg:logs', int(counter.length) .. '|' .. counter.id)
+  end
 end
 
 -- False where the window had let it go already.
@@ -198,6 +203,11 @@ local function blocker(counter, excess)
   return at
 end
 
+-- A loop is what goes on: an ask that this counter refuses counts as one more, so that only a pause ends it.
+local function counts_refusals(counter, used)
+  return counter.unit == 'identical' and used >= counter.max and counter.max > 0
+end
+
 -- Returns: used, oldest and blocking admission (nil where there is none). Notes in the counter whether it is new.
 local function read(counter, now, amount)
   if counter.ends == OPEN then
@@ -211,6 +221,9 @@ local function read(counter, now, amount)
   local oldest = trim(counter, now)
   local used = oldest and total(counter) or 0
   local excess = used + step(counter, amount) - counter.max
+  if counts_refusals(counter, used) then
+    excess = excess + 1
+  end
   if excess > 0 and excess <= used then
     return used, oldest, blocker(counter, excess)
   end

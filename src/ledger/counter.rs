@@ -28,15 +28,15 @@ impl Counter {
     /// been used, the caller's pay nothing. A request stays one.
     pub fn at_expiry(&self, held: u64) -> u64 {
         match self.unit {
-            Unit::Usd | Unit::Tokens if self.scope.is_operators() => held,
-            Unit::Usd | Unit::Tokens | Unit::Concurrent => 0,
-            Unit::Requests => held,
+            Unit::Usd | Unit::SpendRate | Unit::Tokens if self.scope.is_operators() => held,
+            Unit::Usd | Unit::SpendRate | Unit::Tokens | Unit::Concurrent => 0,
+            Unit::Requests | Unit::Identical => held,
         }
     }
 
     /// True where an extension of the hold counts: it is no further request.
     pub fn grows(&self) -> bool {
-        matches!(self.unit, Unit::Usd | Unit::Tokens)
+        matches!(self.unit, Unit::Usd | Unit::SpendRate | Unit::Tokens)
     }
 }
 
@@ -60,6 +60,17 @@ impl Bind {
         amount.in_unit(self.counter.unit)
     }
 
+    /// A loop is what goes on: an ask that this counter refuses counts as one more, so that only a pause ends it.
+    pub fn counts_refusals(&self, used: u64) -> bool {
+        self.counter.unit == Unit::Identical && used >= self.max && self.max > 0
+    }
+
+    /// What must leave a sliding window before the ask fits. Where a refusal counts, it takes the place of the oldest.
+    pub fn excess(&self, amount: Amount, used: u64) -> u64 {
+        let excess = used.saturating_add(self.step(amount)).saturating_sub(self.max);
+        if self.counts_refusals(used) { excess.saturating_add(1) } else { excess }
+    }
+
     pub fn admits(&self, amount: Amount, used: u64) -> bool {
         self.max.checked_sub(used).is_some_and(|free| self.step(amount) <= free)
     }
@@ -68,6 +79,11 @@ impl Bind {
         let Counter { scope, subject, unit, window } = &self.counter;
         let quota = Quota { unit: *unit, max: self.max, window: window.clone() };
         let limit = Limit { scope: scope.clone(), quota };
-        LimitView { limit, subject: subject.to_string(), before, after, resets_at_ms }
+        let subject = match unit {
+            // What the body is known by is nobody's business.
+            Unit::Identical => subject.rsplit_once('#').map_or("", |(id, _)| id),
+            _ => subject,
+        };
+        LimitView { limit, subject: subject.to_owned(), before, after, resets_at_ms }
     }
 }

@@ -76,7 +76,8 @@ impl Totals {
 
     fn add(&mut self, counter: Counter, used: Used, resets_at_ms: u64) {
         let is_nothing = matches!(used, Used::Whole(0) | Used::Parted { settled: 0, held: 0 });
-        if !is_nothing {
+        // One for each body in the last minute: of no use to anyone who reads a report.
+        if !is_nothing && counter.unit != Unit::Identical {
             let Counter { scope, subject, unit, window } = counter;
             let id = subject.to_string();
             self.report.counters.push(CounterUsage { scope, id, unit, window, used, resets_at_ms });

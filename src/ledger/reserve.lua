@@ -49,6 +49,12 @@ for _, counter in ipairs(counters) do
   fits = fits and step(counter, ask) <= counter.max - counter.used
 end
 if not fits then
+  for _, counter in ipairs(counters) do
+    if counts_refusals(counter, counter.used) then
+      put(counter, run, 1, now)
+      redis.call('ZREMRANGEBYRANK', log_key(counter), 0, int(-counter.max - 1))
+    end
+  end
   answer[1] = 'refused'
   return answer
 end

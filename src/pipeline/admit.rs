@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use crate::config::{Aim, Target, Tier};
 use crate::domain::error::GatewayError;
 use crate::domain::facts::{Admission, PromptText, RequestFacts};
-use crate::domain::limit::{DAY_MS, Limit, Scope, day_of};
+use crate::domain::limit::{DAY_MS, Limit, Scope, Unit, day_of};
 use crate::domain::money::NanoUsd;
 use crate::ledger::{Reserve, Subjects};
 
@@ -136,14 +138,21 @@ impl Hall {
     }
 }
 
+/// Half a SHA-256: nobody finds two bodies that share it, and a limit's name stays short.
+fn fingerprint(body: &[u8]) -> String {
+    Sha256::digest(body).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Whom and what the run counts for.
 fn subjects(run: &Run, plan: &Plan, limits: &[Limit]) -> Subjects {
     let tagged = limits.iter().any(|limit| matches!(limit.scope, Scope::Metadata(_)));
+    let compared = limits.iter().any(|limit| limit.quota.unit == Unit::Identical);
     Subjects {
         caller: run.call.caller.clone(),
         tier: if run.tier == DIRECT { Arc::default() } else { run.tier.as_str().into() },
         targets: plan.steps.iter().map(|step| Arc::clone(&step.target.name)).collect(),
         metadata: if tagged { run.call.decoded.metadata.clone() } else { Default::default() },
+        fingerprint: compared.then(|| fingerprint(&run.call.decoded.body)),
     }
 }
 

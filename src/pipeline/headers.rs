@@ -59,7 +59,7 @@ fn encoded(name: &str) -> String {
 /// `RateLimit` fields for every limit on requests, tokens and concurrent runs that bound the call, and the older names
 /// for its tightest limits on requests and tokens.
 pub(super) fn limits(views: &[LimitView], now_ms: u64, headers: &mut Vec<(&'static str, String)>) {
-    let shown = views.iter().filter(|view| view.unit() != Unit::Usd);
+    let shown = views.iter().filter(|view| !view.unit().is_money() && view.unit() != Unit::Identical);
     fields(shown, now_ms, headers);
     for (unit, [limit, remaining, reset]) in OLDER {
         let of_unit = views.iter().filter(|view| view.unit() == unit);
@@ -73,7 +73,7 @@ pub(super) fn limits(views: &[LimitView], now_ms: u64, headers: &mut Vec<(&'stat
 /// The limit that refused a call: `RateLimit` fields in every unit, money in micro-dollars.
 pub(super) fn refused(view: &LimitView, now_ms: u64, headers: &mut Vec<(&'static str, String)>) {
     match view.unit() {
-        Unit::Usd => fields(std::iter::once(view), now_ms, headers),
+        Unit::Usd | Unit::SpendRate | Unit::Identical => fields(std::iter::once(view), now_ms, headers),
         Unit::Requests | Unit::Tokens | Unit::Concurrent => limits(std::slice::from_ref(view), now_ms, headers),
     }
 }
@@ -88,17 +88,17 @@ fn fields<'a>(views: impl Iterator<Item = &'a LimitView>, now_ms: u64, headers: 
     let (mut names, mut policies, mut states) = (Vec::new(), Vec::new(), Vec::new());
     for view in views {
         let Limit { scope, quota } = &view.limit;
-        let mut name = format!("{scope}-{}", quota.unit);
+        let mut name = format!("{scope}-{}", quota.unit.guard().unwrap_or(quota.unit.as_str()));
         if names.contains(&name) {
             // Two windows of one kind: the policy's name must tell them apart.
             name = format!("{name}-{}", quota.window);
         }
         // Structured fields hold integers of 15 digits at most, and nano-dollars may need 16.
         let (quota_unit, scale) = match quota.unit {
-            Unit::Usd => (";qu=\"micro-usd\"", 1_000),
+            Unit::Usd | Unit::SpendRate => (";qu=\"micro-usd\"", 1_000),
             Unit::Tokens => (";qu=\"tokens\"", 1),
             Unit::Concurrent => (";qu=\"concurrent-requests\"", 1),
-            Unit::Requests => ("", 1),
+            Unit::Requests | Unit::Identical => ("", 1),
         };
         let window = window_seconds(&quota.window).map(|w| format!(";w={w}")).unwrap_or_default();
         let reset = match quota.window {

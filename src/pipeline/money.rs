@@ -145,7 +145,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn refusal(view: LimitView, retry_after_ms: u64, asked: Amount) -> GatewayError {
     let (view, retry_after) = (Box::new(view), Duration::from_millis(retry_after_ms));
     match view.unit() {
-        Unit::Usd => GatewayError::BudgetExceeded { view, asked: asked.usd, retry_after },
+        Unit::Identical => GatewayError::LoopDetected { view, retry_after },
+        Unit::Usd | Unit::SpendRate => GatewayError::BudgetExceeded { view, asked: asked.usd, retry_after },
         Unit::Tokens => GatewayError::RateLimited { view, asked: asked.tokens, retry_after },
         Unit::Requests | Unit::Concurrent => GatewayError::RateLimited { view, asked: 1, retry_after },
     }

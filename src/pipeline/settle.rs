@@ -139,7 +139,10 @@ fn broken_off(run: &mut Run, error: &GatewayError) -> Bytes {
 fn refusal(run: &Run, error: &GatewayError) -> Head {
     let reply = run.call.dialect.error(error, &run.call.request_id);
     let mut headers = headers::of(run);
-    if let GatewayError::BudgetExceeded { view, .. } | GatewayError::RateLimited { view, .. } = error {
+    if let GatewayError::BudgetExceeded { view, .. }
+    | GatewayError::RateLimited { view, .. }
+    | GatewayError::LoopDetected { view, .. } = error
+    {
         headers::refused(view, unix_ms(), &mut headers);
     }
     headers.extend(reply.headers);

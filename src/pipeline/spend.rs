@@ -25,6 +25,9 @@ pub struct Row {
     /// Id within the scope; empty for `global`.
     pub id: String,
     pub unit: &'static str,
+    /// The runaway guard that counts here, by its key in config.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guard: Option<&'static str>,
     /// `hour`, `day`, `month`, or the length of a sliding window: `1m`. None for concurrent runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub per: Option<String>,
@@ -51,10 +54,12 @@ pub enum Amounts {
 impl Amounts {
     fn new(unit: Unit, used: Used, limit: Option<u64>) -> Self {
         match (unit, used) {
-            (Unit::Usd, Used::Parted { settled, held }) => {
+            (Unit::Usd | Unit::SpendRate, Used::Parted { settled, held }) => {
                 Amounts::Usd { limit_nano: limit, settled_nano: settled, held_nano: held }
             }
-            (Unit::Usd, Used::Whole(used)) => Amounts::SlidingUsd { limit_nano: limit, used_nano: used },
+            (Unit::Usd | Unit::SpendRate, Used::Whole(used)) => {
+                Amounts::SlidingUsd { limit_nano: limit, used_nano: used }
+            }
             (_, Used::Parted { settled, held }) => Amounts::Tokens { limit, settled, held },
             (_, Used::Whole(used)) => Amounts::Whole { limit, used },
         }
@@ -96,7 +101,8 @@ fn row(counter: &CounterUsage, config: &Config) -> Row {
     Row {
         scope: counter.scope.clone(),
         id: counter.id.clone(),
-        unit: counter.unit.as_str(),
+        unit: if counter.unit.is_money() { Unit::Usd } else { counter.unit }.as_str(),
+        guard: counter.unit.guard(),
         per: counter.window.per(),
         tz: counter.window.foreign_zone().map(str::to_owned),
         amounts: Amounts::new(counter.unit, counter.used, lowest(counter, config)),
@@ -139,7 +145,10 @@ impl fmt::Display for Spend {
             writeln!(
                 f,
                 "{:<9} {:<24} {:<10} {per:<5} {limit:>14} {used:>14} {held:>12}  {} {zone}",
-                row.scope, row.id, row.unit, row.resets_at
+                row.scope,
+                row.id,
+                row.guard.map_or(row.unit, |_| "usd guard"),
+                row.resets_at
             )?;
         }
         let waste = NanoUsd::new(self.platform_waste_nano);

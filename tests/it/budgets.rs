@@ -1,6 +1,7 @@
 //! Money and rates: what is admitted, what is refused, and that refusals cost nothing.
 
 mod caps;
+mod guards;
 mod kinds;
 mod money;
 mod on_redis;

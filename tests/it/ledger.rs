@@ -3,6 +3,7 @@
 mod admission;
 mod durability;
 mod expiry;
+mod guards;
 mod money;
 mod outage;
 mod property;

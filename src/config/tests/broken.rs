@@ -10,7 +10,7 @@ fn an_unknown_key_is_named_with_the_nearest_known_one() {
     assert_snapshot!(complaint(&text), @r#"
     config.yaml:6:31: tiers.hard.fallbak: unknown key; did you mean "fallback"?
     config.yaml:7:1: timeout: unknown key; did you mean "timeouts"?
-    config.yaml:8:1: plugins: unknown key; known: server, store, store_sync, store_durability, policies, keys, jwt, providers, default_tier, tiers, aliases, prices, limits, request, timeouts, retry, breaker, background
+    config.yaml:8:1: plugins: unknown key; known: server, store, store_sync, store_durability, policies, keys, jwt, providers, default_tier, tiers, aliases, prices, limits, request, timeouts, retry, breaker, guards, background
     3 problems in the config
     "#);
 }
@@ -270,6 +270,23 @@ fn limits_that_mean_nothing_are_refused_with_what_to_write() {
     config.yaml:15:31: limits[8].concurrent: "0" is not a whole number from 1 to 9007199254740992
     config.yaml:17:5: limits[10]: an earlier entry limits the same thing over the same time; keep one of them
     11 problems in the config
+    "#);
+}
+
+#[test]
+fn guards_that_guard_nothing_are_refused() {
+    let text = format!(
+        "{SMALL}guards: {{ loop: {{ same: 0 }}, usd_per_hour: {{ team: 5, user: 0 }} }}\nkeys: [{{ name: a, sha256: {}, guards: {{ loop: no, usd_per_hour: lots }} }}]\n",
+        "ab".repeat(32)
+    );
+    assert_snapshot!(complaint(&text), @r#"
+    config.yaml:6:11: guards.loop.in: is missing; write the time in which they count, such as in: 60s
+    config.yaml:6:25: guards.loop.same: "0" is not a whole number from 1 to 1000
+    config.yaml:6:46: guards.usd_per_hour.team: unknown key; known: user, key, tier, global
+    config.yaml:6:61: guards.usd_per_hour.user: must be more than 0; remove the key for no limit
+    config.yaml:7:109: keys[0].guards.loop: write off, or how many equal requests are a loop: { same: 20, in: 60s }
+    config.yaml:7:127: keys[0].guards.usd_per_hour: "lots" can't be used: not a decimal number of dollars such as 0.05; write dollars such as 0.05
+    6 problems in the config
     "#);
 }
 

@@ -44,6 +44,7 @@ fn the_shipped_file_shows_every_key_that_exists() {
     let sources = [
         include_str!("../accounts.rs"),
         include_str!("../clocks.rs"),
+        include_str!("../guards.rs"),
         include_str!("../jwt.rs"),
         include_str!("../keys.rs"),
         include_str!("../limits.rs"),

@@ -96,6 +96,40 @@ fn a_limit_counts_anything_over_any_window_for_anyone_and_is_printed_as_it_was_w
 }
 
 #[test]
+fn a_key_may_have_guards_of_its_own_and_keeps_those_it_does_not_name() {
+    let (off, own, none) = ("ab".repeat(32), "cd".repeat(32), "ef".repeat(32));
+    let text = format!(
+        "{SMALL}guards: {{ loop: {{ same: 20, in: 60s }}, usd_per_hour: {{ user: 2, global: 50 }} }}
+keys:
+  - {{ name: off, sha256: {off}, guards: {{ loop: off }} }}
+  - {{ name: own, sha256: {own}, guards: {{ loop: {{ same: 5, in: 1m }}, usd_per_hour: 1 }}, limits: [{{ scope: key, usd: 1, per: 1h }}] }}
+  - {{ name: none, sha256: {none} }}
+"
+    );
+    let config = sound(&text);
+    let of = |byte| {
+        let key = config.keys.find(&[byte; 32]).expect("known");
+        let show = |l: &Limit| format!("{} {} {}/{}", l.scope, l.quota.unit, l.quota.max, l.quota.window);
+        key.limits.iter().map(show).collect::<Vec<_>>()
+    };
+    let (user, global) = ("user spendrate 2000000000/1h", "global spendrate 50000000000/1h");
+    assert_eq!(of(0xef), ["user identical 20/1m", user, global]);
+    assert_eq!(of(0xab), [user, global]);
+    assert_eq!(of(0xcd), [global, "user identical 5/1m", "user spendrate 1000000000/1h", "key usd 1000000000/1h"]);
+    let printed = config.effective_yaml();
+    let again = sound(&printed);
+    for byte in [0xab, 0xcd, 0xef] {
+        let (one, other) = (config.keys.find(&[byte; 32]), again.keys.find(&[byte; 32]));
+        let sorted = |key: Option<&Arc<crate::config::Key>>| {
+            let mut limits = key.expect("known").limits.to_vec();
+            limits.sort();
+            limits
+        };
+        assert_eq!(sorted(one), sorted(other), "{printed}");
+    }
+}
+
+#[test]
 fn aliases_lead_to_tiers_and_targets() {
     let config = sound(&format!("{SMALL}aliases: {{ gpt-4.1: simple, old: one/large }}\n"));
     assert!(matches!(config.aliases["gpt-4.1"], Aim::Tier(id) if id == config.default_tier));

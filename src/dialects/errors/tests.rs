@@ -101,6 +101,19 @@ fn a_refusal_says_what_is_counted_and_in_which_calendar() {
 }
 
 #[test]
+fn a_loop_is_told_from_a_busy_moment_and_names_its_guard() {
+    let GatewayError::RateLimited { view, retry_after, .. } =
+        rate(Unit::Identical, 20, Window::Sliding { ms: 60_000 }, 1)
+    else {
+        panic!("a rate refusal")
+    };
+    let facts = facts(&GatewayError::LoopDetected { view, retry_after });
+    assert_eq!((facts.status, facts.code.as_str()), (429, "loop_detected"));
+    assert!(facts.message.starts_with("This same request was sent more than 20 times in 1m"), "{}", facts.message);
+    assert_eq!(facts.limit.expect("limit facts")["guard"], "loop");
+}
+
+#[test]
 fn a_call_that_is_larger_than_its_limit_is_not_told_to_wait() {
     let facts = facts(&rate(Unit::Tokens, 100, Window::Sliding { ms: 60_000 }, 101));
     assert_eq!(

@@ -14,7 +14,7 @@ pub(in super::super) struct Entry {
     pub amount: u64,
 }
 
-/// Oldest first. Exact, not an approximation by buckets: a limit of N means N in *any* window.
+/// Oldest first, of one time by run, as Redis has it. Exact, not an approximation by buckets: a limit of N means N in *any* window.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in super::super) struct Log {
     entries: VecDeque<Entry>,
@@ -24,7 +24,7 @@ pub(in super::super) struct Log {
 impl Log {
     pub fn put(&mut self, entry: Entry) {
         self.total = self.total.saturating_add(entry.amount);
-        let place = self.entries.partition_point(|other| other.at_ms <= entry.at_ms);
+        let place = self.entries.partition_point(|other| (other.at_ms, other.run) <= (entry.at_ms, entry.run));
         self.entries.insert(place, entry);
     }
 
@@ -35,6 +35,14 @@ impl Log {
             self.entries.pop_front();
         }
         self.total
+    }
+
+    /// Takes out the oldest entries until `most` are left.
+    pub(super) fn keep(&mut self, most: u64) -> Vec<Entry> {
+        let over = self.entries.len().saturating_sub(usize::try_from(most).unwrap_or(usize::MAX));
+        let gone: Vec<Entry> = self.entries.drain(..over).collect();
+        self.total = self.total.saturating_sub(gone.iter().map(|entry| entry.amount).sum());
+        gone
     }
 
     pub(super) fn oldest(&self) -> Option<u64> {

@@ -49,7 +49,8 @@ pub(super) fn usage(file: &Connection, now: Now) -> rusqlite::Result<UsageReport
         totals.running(counter, runs);
     }
     let mut entries = file.prepare(
-        "SELECT unit, window, scope, subject, sum(amount), min(leaves_ms) FROM ledger_entries WHERE leaves_ms > ?1
+        "SELECT unit, window, scope, subject, sum(amount), min(leaves_ms) FROM ledger_entries
+         WHERE leaves_ms > ?1 AND unit <> 'identical'
          GROUP BY unit, window, scope, subject",
     )?;
     let mut rows = entries.query([i64::try_from(now.steady_ms).unwrap_or(i64::MAX)])?;

@@ -71,6 +71,7 @@ impl Who {
             caller: Caller { key: "k".into(), team: team.into(), user: user.into(), alone: false },
             tier: tier.into(),
             targets: TARGETS[..self.targets].iter().map(|target| (*target).into()).collect(),
+            fingerprint: Some("0f".to_owned()),
             metadata: self.feature.then(|| ("feature".to_owned(), "a|b".to_owned())).into_iter().collect(),
         }
     }
@@ -89,11 +90,13 @@ fn limit() -> impl Strategy<Value = Limit> {
     let scopes = ["user", "key", "team", "tier", "model", "provider", "global", "metadata.feature"];
     let scope = prop::sample::select(scopes.to_vec()).prop_map(|scope| scope.parse().expect("a scope"));
     let windows = ["hour", "day", "month", "day@Asia/Kolkata", "1s", "20s", "2m", "open"];
-    (scope, prop::sample::select(windows.to_vec()), 0..3usize, 0u64..60, 0u64..4).prop_map(
+    (scope, prop::sample::select(windows.to_vec()), 0..5usize, 0u64..60, 0u64..4).prop_map(
         |(scope, window, unit, much, few): (Scope, _, _, _, _)| match (window, unit) {
             ("open", _) => limit_of(scope, Unit::Concurrent, few, window),
             (_, 0) => limit_of(scope, Unit::Usd, much, window),
             (_, 1) => limit_of(scope, Unit::Tokens, much, window),
+            (_, 2) => limit_of(scope, Unit::SpendRate, much, window),
+            (_, 3) => limit_of(scope, Unit::Identical, few, "20s"),
             _ => limit_of(scope, Unit::Requests, few, window),
         },
     )

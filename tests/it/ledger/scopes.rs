@@ -26,6 +26,7 @@ fn subjects(tier: &str, targets: &[&str], feature: &str) -> Subjects {
         tier: tier.into(),
         targets: targets.iter().map(|target| (*target).into()).collect(),
         metadata: BTreeMap::from([("feature".to_owned(), feature.to_owned())]),
+        fingerprint: None,
     }
 }
 
