@@ -9,5 +9,6 @@ mod outage;
 mod property;
 mod records;
 pub mod rig;
+mod round_trips;
 mod scopes;
 mod windows;
