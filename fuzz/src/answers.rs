@@ -6,7 +6,7 @@ use crate::dialects::{About, DIALECTS};
 use crate::domain::chat::{ChatEvent, Wire};
 use crate::domain::sse::{SseFrame, SseSplitter};
 use crate::providers::{Adapter, adapter};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use serde_json::Value;
 
 /// One input as all that it could be. Nothing panics, and whatever was understood can be said to every client.
@@ -70,7 +70,14 @@ fn failed(adapter: &dyn Adapter, input: &[u8]) {
 }
 
 fn about() -> About {
-    About { id: "chatcmpl-fuzz".into(), created_s: 1_795_500_000, model: "asked/model".into(), include_usage: true }
+    About {
+        id: "chatcmpl-fuzz".into(),
+        created_s: 1_795_500_000,
+        model: "asked/model".into(),
+        include_usage: true,
+        request: Bytes::from_static(br#"{"metadata":{"k":"v"},"temperature":0.5}"#),
+        now_s: || 1_795_500_003,
+    }
 }
 
 /// Whole frames, each a JSON object or the end marker.

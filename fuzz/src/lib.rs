@@ -25,6 +25,6 @@ macro_rules! target {
 
 /// What the line of a target may name.
 pub mod prelude {
-    pub use crate::dialects::{ANTHROPIC_MESSAGES, OPENAI_CHAT, UI_MESSAGES};
+    pub use crate::dialects::{ANTHROPIC_MESSAGES, OPENAI_CHAT, OPENAI_RESPONSES, UI_MESSAGES};
     pub use libfuzzer_sys::fuzz_target;
 }

@@ -1,0 +1,3 @@
+#![no_main]
+
+headgate_fuzz::target!(answers::read("openai-responses"));
