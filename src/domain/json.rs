@@ -3,6 +3,8 @@
 //! Passthrough must not re-encode a body (numbers keep their spelling, unknown fields survive, nothing is
 //! re-ordered), so the gateway edits the few fields it owns in place.
 
+mod halves;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
@@ -10,6 +12,8 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+pub use halves::mended;
 
 /// The deepest nesting a body may have.
 pub const MAX_DEPTH: usize = 128;

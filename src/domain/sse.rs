@@ -3,9 +3,12 @@
 //! Written by hand because passthrough forwards the frame's own bytes: the known crates decode to strings and drop
 //! the original framing, and none caps a line, an event and the number of lines.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use bytes::{Bytes, BytesMut};
+
+use super::json::mended;
 
 /// May open a stream, and is a part of the first line anywhere else.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -35,8 +38,8 @@ pub struct SseFrame {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SseFields<'a> {
     pub event: Option<&'a [u8]>,
-    /// Joined with a line feed where there are several `data:` lines; none for comments.
-    pub data: Option<std::borrow::Cow<'a, [u8]>>,
+    /// Joined with a line feed where there are several `data:` lines, and [`mended`]; none for comments.
+    pub data: Option<Cow<'a, [u8]>>,
 }
 
 impl SseFrame {
@@ -52,18 +55,22 @@ impl SseFrame {
                 b"event" => fields.event = Some(value),
                 b"data" => {
                     fields.data = Some(match fields.data.take() {
-                        None => std::borrow::Cow::Borrowed(value),
+                        None => Cow::Borrowed(value),
                         Some(before) => {
                             let mut joined = before.into_owned();
                             joined.push(b'\n');
                             joined.extend_from_slice(value);
-                            std::borrow::Cow::Owned(joined)
+                            Cow::Owned(joined)
                         }
                     });
                 }
                 _ => {}
             }
         }
+        fields.data = fields.data.map(|data| match data {
+            Cow::Borrowed(data) => mended(data),
+            Cow::Owned(data) => mended(&data).into_owned().into(),
+        });
         fields
     }
 }

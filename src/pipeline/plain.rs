@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use crate::dialects::About;
 use crate::domain::failure::Phase;
+use crate::domain::json;
 use crate::domain::usage::Usage;
 use crate::egress::{self, Answer, Clocks};
 
@@ -42,7 +43,7 @@ impl Exchange<'_> {
         drop(answer);
         let undecodable = |error| failed(failures::undecodable(step, Phase::FirstContent, error), sent);
         if step.adapter.wire() == run.call.dialect.wire() {
-            let seen = step.adapter.inspect(&body).map_err(undecodable)?;
+            let seen = step.adapter.inspect(&json::mended(&body)).map_err(undecodable)?;
             let sighting = Sighting { reported: seen.usage, output_bytes: seen.output_bytes, whole: true };
             if !seen.has_content && seen.finish.is_none() {
                 return Err(failed(failures::empty(step, Phase::FirstContent), sighting));
@@ -53,7 +54,7 @@ impl Exchange<'_> {
                 body.map_err(|error| failed(failures::undecodable(step, Phase::FirstContent, error), sighting))?;
             return Ok((Delivered::Plain { body }, sighting));
         }
-        let mut reply = step.adapter.decode(&body).map_err(undecodable)?;
+        let mut reply = step.adapter.decode(&json::mended(&body)).map_err(undecodable)?;
         let sighting = Sighting { reported: reply.usage, output_bytes: reply.output_bytes(), whole: true };
         // The client's format needs numbers; where the provider sent none they are ours, as on the bill.
         let usage: Usage = sighting.bill(run, step).usage;

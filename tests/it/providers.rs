@@ -2,11 +2,13 @@
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use wiremock::matchers::any;
+use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use headgate::simulator::{ErrorWords, Fault, Finish, RetryAfter, StatusFault, Step, ToolCall};
 
 use crate::support::wire::{Wire, data, said};
-use crate::support::{TestGateway, mock, question, streamed};
+use crate::support::{KEY, Reply, TestGateway, mock, question, streamed};
 
 /// Tier `google` goes from a Gemini to the usual model in OpenAI's format, tier `mistral` has its one target alone.
 pub async fn gateway() -> TestGateway {
@@ -135,7 +137,7 @@ async fn a_gemini_that_is_out_of_quota_is_left_alone_for_as_long_as_it_says() {
     let busy = StatusFault { status: 429, retry_after: Some(RetryAfter::Seconds(30)), ..StatusFault::default() };
     gw.mock.script("flash", vec![Step::fault(Fault::Status(busy)), Step::text("rested")]);
     for (body, attempts) in [(question("google"), "2"), (streamed("google"), "1"), (question("google"), "1")] {
-        let reply = crate::support::Reply::of(gw.request(&body).send().await.unwrap()).await;
+        let reply = Reply::of(gw.request(&body).send().await.unwrap()).await;
         assert_eq!((reply.status, reply.header("x-headgate-model")), (200, "openai/first"));
         assert_eq!(reply.header("x-headgate-attempts"), attempts);
     }
@@ -220,4 +222,23 @@ async fn an_azure_gets_its_key_in_its_own_header_and_its_version_in_the_query() 
     assert_eq!(upstream.path, "/openai/deployments/first/chat/completions");
     assert_eq!(upstream.query, "api-version=2024-10-21");
     assert_eq!((upstream.header("api-key"), upstream.header("authorization")), (Some("test-azure-key"), None));
+}
+
+#[tokio::test]
+async fn a_text_cut_between_the_halves_of_a_character_loses_that_character_alone() {
+    let upstream = MockServer::start().await;
+    let body = r#"{"id":"c","object":"chat.completion","model":"m","choices":[{"index":0,"finish_reason":"length",
+        "message":{"role":"assistant","content":"Grüße \ud83d\ude00 \ud83d"}}],"usage":{"prompt_tokens":1,"completion_tokens":9}}"#;
+    let answer = ResponseTemplate::new(200).set_body_raw(body, "application/json");
+    Mock::given(any()).respond_with(answer).mount(&upstream).await;
+    let gw = TestGateway::with(|config| config["providers"]["openai"]["base_url"] = upstream.uri().into()).await;
+
+    let passed = gw.ask("single").await;
+    assert_eq!(passed.body, body.as_bytes(), "what is passed on keeps its bytes");
+
+    let ask = json!({ "model": "single", "max_tokens": 99, "messages": [{ "role": "user", "content": "hi" }] });
+    let call = gw.client.post(gw.url("/v1/messages")).bearer_auth(KEY).header("content-type", "application/json");
+    let translated = Reply::of(call.body(ask.to_string()).send().await.unwrap()).await.json();
+    assert_eq!(translated["content"][0]["text"], "Grüße 😀 \u{FFFD}", "{translated}");
+    assert_eq!(translated["stop_reason"], "max_tokens");
 }
