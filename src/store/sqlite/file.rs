@@ -20,7 +20,7 @@ pub(super) struct OpenFile {
     pub connection: Connection,
     pub path: PathBuf,
     identity: Option<FileIdentity>,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl OpenFile {
@@ -64,9 +64,21 @@ fn absolute(path: &Path) -> Result<PathBuf, StoreError> {
     Ok(fs::canonicalize(&path).unwrap_or(path))
 }
 
-/// Takes the lock that keeps a second process out. It is a file of its own: closing any other descriptor of the
-/// database file would drop SQLite's own locks on it.
-fn lock(path: &Path) -> Result<File, StoreError> {
+/// The lock that keeps a second process out. It is a file of its own: closing any other descriptor of the database
+/// file would drop SQLite's own locks on it.
+struct Lock(File);
+
+impl Drop for Lock {
+    /// A child that another thread is just starting shares the lock until it has become another program: closing our
+    /// own descriptor would leave the file locked that long.
+    fn drop(&mut self) {
+        // What fails here is released by the kernel all the same, a little later.
+        let _ = self.0.unlock();
+    }
+}
+
+/// Takes the lock.
+fn lock(path: &Path) -> Result<Lock, StoreError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let name = PathBuf::from(name);
@@ -92,7 +104,7 @@ fn lock(path: &Path) -> Result<File, StoreError> {
     let pid = std::process::id().to_string();
     file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0))).map_err(cannot)?;
     file.write_all(pid.as_bytes()).map_err(cannot)?;
-    Ok(file)
+    Ok(Lock(file))
 }
 
 /// The file as a reader sees it. Every read opens it anew and sees all that was committed until then; WAL lets it
