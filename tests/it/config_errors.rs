@@ -102,8 +102,8 @@ fn limits_that_limit_nothing_sensible() {
 ";
     assert_snapshot!(added(limits), @r#"
     config.yaml:11:25: limits[0].usd: "-5" can't be used: money can't be negative; write dollars such as 0.05
-    config.yaml:12:14: limits[1].scope: "usr" is unknown here; write user or key or team or global
-    config.yaml:13:33: limits[2].per: usd is limited per calendar day (UTC) in this version; write per: day
+    config.yaml:12:14: limits[1].scope: "usr" is unknown here; write user, key, team, tier, model, provider, global, or metadata.NAME
+    config.yaml:13:33: limits[2].per: "fortnight" is unknown here; write hour, day or month for the calendar's, or a length such as 1m for any stretch of it
     3 problems in the config
     "#);
 }
