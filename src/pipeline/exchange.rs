@@ -74,7 +74,8 @@ pub(super) fn outbound(run: &mut Run, step: &Step, key: Option<&ApiKey>) -> Resu
             run.dropped.push(name);
         }
     }
-    run.clamped_to = (decoded.max_tokens.is_some_and(|asked| asked > step.max_tokens)).then_some(step.max_tokens);
+    let lowered = step.clamped || decoded.max_tokens.is_some_and(|asked| asked > step.max_tokens);
+    run.clamped_to = lowered.then_some(step.max_tokens);
     Ok(out)
 }
 

@@ -26,6 +26,8 @@ pub(super) struct Step {
     pub price: Price,
     /// Output cap sent to this target.
     pub max_tokens: u64,
+    /// The cost cap lowered it.
+    pub clamped: bool,
     pub worst_pico: u128,
     /// Input and output tokens at most.
     pub worst_tokens: u64,
@@ -35,7 +37,16 @@ impl Step {
     /// A call that nobody is billed for.
     pub(super) fn unpriced(target: &Arc<Target>, adapter: &'static dyn Adapter) -> Self {
         let (price, keys) = (Price::default(), choice(target));
-        Step { target: Arc::clone(target), adapter, keys, price, max_tokens: 0, worst_pico: 0, worst_tokens: 0 }
+        Step {
+            target: Arc::clone(target),
+            adapter,
+            keys,
+            price,
+            max_tokens: 0,
+            clamped: false,
+            worst_pico: 0,
+            worst_tokens: 0,
+        }
     }
 }
 
@@ -127,6 +138,7 @@ pub(super) fn plan(run: &Run, course: &Course<'_>, input: u64, cap: u64) -> Resu
             (_, _, _, Some(target)) => no_embeddings(target),
             _ => GatewayError::Internal,
         });
+            clamped: max_tokens < cap,
     };
     let tokens = steps.iter().map(|s| s.worst_tokens).max().unwrap_or_default();
     let attempts = if run.call.client_retries {

@@ -80,7 +80,7 @@ pub(super) struct Run {
     /// None where the tier has no moderation.
     pub moderation: Option<ModerationRecord>,
     pub attempts: Vec<AttemptRecord>,
-    /// Output cap of the answering target, when it is lower than what the client asked for.
+    /// Output cap of the answering target, when it is lower than what the client asked for or the cost cap lowered it.
     pub clamped_to: Option<u64>,
     pub first_content: Option<Instant>,
     pub cut_at_hold: bool,

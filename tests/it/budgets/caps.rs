@@ -66,6 +66,9 @@ async fn clamp_lowers_the_output_until_the_call_fits_and_tells() {
     body["n"] = json!(4);
     assert_eq!(gw.chat(&body).await.header("x-headgate-max-tokens"), "75");
     assert_eq!(sent_cap(&gw, "first"), 75);
+    // Also where the client named no cap: without being told it would take the end for the model's own.
+    let reply = call(&gw).await;
+    assert_eq!((reply.header("x-headgate-max-tokens"), sent_cap(&gw, "first")), ("300", 300));
     // What fits anyway is left alone.
     body["max_tokens"] = json!(20);
     assert_eq!(gw.chat(&body).await.header("x-headgate-max-tokens"), "");
