@@ -66,10 +66,11 @@ impl Price {
     }
 
     /// The most that a call with `input_tokens` and at most `output_tokens` can cost: the input at the dearest of
-    /// its rates, since a provider may book it as a cache write. The one-hour lifetime is left out: nothing is
-    /// written for so long unless the request asks for it.
-    pub fn worst(&self, input_tokens: u64, output_tokens: u64) -> u128 {
+    /// its rates, since a provider may book it as a cache write. The one-hour lifetime counts where `kept_an_hour`
+    /// says so: nothing is written for so long unless the request asks for it.
+    pub fn worst(&self, input_tokens: u64, output_tokens: u64, kept_an_hour: bool) -> u128 {
         let dearest = self.input.max(self.cache_read).max(self.cache_write);
+        let dearest = if kept_an_hour { dearest.max(self.cache_write_1h) } else { dearest };
         u128::from(input_tokens) * u128::from(dearest.get()) + u128::from(output_tokens) * u128::from(self.output.get())
     }
 }
@@ -89,6 +90,19 @@ mod tests {
         let one = Usage { input: 1, ..Usage::default() };
         assert_eq!(round_up(price.pico(&one)), NanoUsd::new(1));
         assert_eq!(round_up(price.pico(&one) * 2000), NanoUsd::new(2));
+    }
+
+    #[test]
+    fn the_worst_case_has_the_long_lifetime_only_where_the_call_asks_for_it() {
+        let rate = PicoUsdPerToken::new;
+        let price = Price {
+            input: rate(4),
+            output: rate(20),
+            cache_write: rate(5),
+            cache_write_1h: rate(8),
+            ..Price::default()
+        };
+        assert_eq!((price.worst(10, 1, false), price.worst(10, 1, true)), (70, 100));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::domain::money::NanoUsd;
 use crate::ledger::{Reserve, Subjects};
 
 use super::Hall;
-use super::route::{self, Course, Plan};
+use super::route::{self, Course, Input, Plan};
 use super::run::{End, Run};
 
 /// The name that lets the `tiers` policy choose.
@@ -31,7 +31,7 @@ impl Hall {
     /// facts -> verdict -> plan. Takes nothing from any limit.
     pub(super) fn admit(&self, run: &mut Run) -> Result<Plan, End> {
         let mut way = self.resolve(run)?;
-        let input = route::input_bound(run);
+        let input = Input::of(run);
         let now = Arc::clone(&run.now);
         let asked = run.call.decoded.max_tokens;
         let chats = run.call.dialect.wire().is_chat();
@@ -47,7 +47,7 @@ impl Hall {
                 Way::Tier(name) => name.clone(),
                 Way::Direct(_) => String::new(),
             };
-            facts(run, tier, input, cap, estimate, seconds.unwrap_or_default())
+            facts(run, tier, input.tokens, cap, estimate, seconds.unwrap_or_default())
         };
         run.estimate = facts.estimate_usd;
         let mut cap = facts.max_tokens;
@@ -106,7 +106,7 @@ impl Hall {
             return allowed_tier(run, config.tier(config.default_tier));
         };
         if model == AUTO {
-            let facts = facts(run, AUTO.to_owned(), route::input_bound(run), 0, NanoUsd::ZERO, 0.0);
+            let facts = facts(run, AUTO.to_owned(), Input::of(run).tokens, 0, NanoUsd::ZERO, 0.0);
             let chosen = now.policies.tier(Arc::new(facts)).and_then(|name| config.tier_named(&name));
             run.tier_cause = if chosen.is_some() { "policy" } else { "default" };
             return allowed_tier(run, chosen.unwrap_or_else(|| config.tier(config.default_tier)));

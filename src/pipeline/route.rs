@@ -67,28 +67,39 @@ pub(super) struct Course<'a> {
     pub cost_cap: Option<NanoUsd>,
 }
 
-/// Upper bound of the input tokens of a call.
-pub(super) fn input_bound(run: &Run) -> u64 {
-    let body = &run.call.decoded.body;
-    let texts: Vec<&str> = run
-        .call
-        .decoded
-        .billed
-        .iter()
-        .filter_map(|span| body.get(span.clone()))
-        .filter_map(|bytes| std::str::from_utf8(bytes).ok())
-        .collect();
-    tokens::input_upper_bound(&texts)
+/// What is known of a call's input before it is sent.
+#[derive(Clone, Copy)]
+pub(super) struct Input {
+    /// Upper bound.
+    pub tokens: u64,
+    /// The request asks for a cache entry of the long lifetime, whose writes cost more.
+    pub kept_an_hour: bool,
+}
+
+impl Input {
+    pub(super) fn of(run: &Run) -> Self {
+        let call = &run.call.decoded;
+        let spans = call.billed.iter().filter_map(|span| call.body.get(span.clone()));
+        let texts: Vec<&str> = spans.filter_map(|bytes| std::str::from_utf8(bytes).ok()).collect();
+        // Wherever it stands: a mark of the whole call, of a message or of a tool. In a text that speaks of it, it
+        // only makes the hold larger.
+        let kept_an_hour = texts.iter().any(|text| text.contains("\"1h\""));
+        Input { tokens: tokens::input_upper_bound(&texts), kept_an_hour }
+    }
+
+    fn worst(self, price: &Price, output_tokens: u64) -> u128 {
+        price.worst(self.tokens, output_tokens, self.kept_an_hour)
+    }
 }
 
 /// Worst-case price over all priced targets, before any cap: what policies see as the estimate.
-pub(super) fn estimate(now: &Snapshot, course: &Course<'_>, input: u64, output: u64) -> NanoUsd {
-    let worst = course.targets.iter().filter_map(|t| price(now, t, input)).map(|p| p.worst(input, output)).max();
-    worst.map_or(NanoUsd::ZERO, round_up)
+pub(super) fn estimate(now: &Snapshot, course: &Course<'_>, input: Input, output: u64) -> NanoUsd {
+    let prices = course.targets.iter().filter_map(|target| price(now, target, input.tokens));
+    prices.map(|price| input.worst(&price, output)).max().map_or(NanoUsd::ZERO, round_up)
 }
 
 /// `cap` is the output cap after client, tier and policy have spoken.
-pub(super) fn plan(run: &Run, course: &Course<'_>, input: u64, cap: u64) -> Result<Plan, GatewayError> {
+pub(super) fn plan(run: &Run, course: &Course<'_>, input: Input, cap: u64) -> Result<Plan, GatewayError> {
     let now = &*run.now;
     let choices = u64::from(run.call.decoded.n.max(1));
     let mut steps = Vec::with_capacity(course.targets.len());
@@ -99,17 +110,17 @@ pub(super) fn plan(run: &Run, course: &Course<'_>, input: u64, cap: u64) -> Resu
             unable = unable.or(Some(target));
             continue;
         };
-        let Some(price) = price(now, target, input) else {
+        let Some(price) = price(now, target, input.tokens) else {
             unpriced = unpriced.or(Some(target));
             continue;
         };
-        let worst = |max_tokens: u64| price.worst(input, max_tokens.saturating_mul(choices));
+        let worst = |max_tokens: u64| input.worst(&price, max_tokens.saturating_mul(choices));
         let mut max_tokens = cap;
         if let Some(limit) = course.cost_cap {
             let limit_pico = u128::from(limit.get()) * 1_000;
             if worst(max_tokens) > limit_pico && now.config.request.over_cap == OverCap::Clamp {
                 let per_token = u128::from(price.output.get()) * u128::from(choices);
-                let room = limit_pico.saturating_sub(price.worst(input, 0));
+                let room = limit_pico.saturating_sub(input.worst(&price, 0));
                 max_tokens = room.checked_div(per_token).map_or(cap, |fit| u64::try_from(fit).unwrap_or(cap)).min(cap);
             }
             let nothing_left = max_tokens == 0 && cap > 0;
@@ -120,13 +131,14 @@ pub(super) fn plan(run: &Run, course: &Course<'_>, input: u64, cap: u64) -> Resu
             }
         }
         let worst_pico = worst(max_tokens);
-        let worst_tokens = input.saturating_add(max_tokens.saturating_mul(choices));
+        let worst_tokens = input.tokens.saturating_add(max_tokens.saturating_mul(choices));
         steps.push(Step {
             target: Arc::clone(target),
             adapter,
             keys: choice(target),
             price,
             max_tokens,
+            clamped: max_tokens < cap,
             worst_pico,
             worst_tokens,
         });
@@ -138,7 +150,6 @@ pub(super) fn plan(run: &Run, course: &Course<'_>, input: u64, cap: u64) -> Resu
             (_, _, _, Some(target)) => no_embeddings(target),
             _ => GatewayError::Internal,
         });
-            clamped: max_tokens < cap,
     };
     let tokens = steps.iter().map(|s| s.worst_tokens).max().unwrap_or_default();
     let attempts = if run.call.client_retries {

@@ -160,6 +160,7 @@ pub(super) struct Usage {
     pub(super) output: Value,
     pub(super) cache_read: Value,
     pub(super) cache_write: Value,
+    pub(super) cache_write_1h: Value,
 }
 
 impl Usage {
@@ -177,6 +178,7 @@ impl Usage {
             output: or(&fixed.output, output_tokens),
             cache_read: or(&fixed.cache_read, 0),
             cache_write: or(&fixed.cache_write, 0),
+            cache_write_1h: or(&fixed.cache_write_1h, 0),
         })
     }
 }

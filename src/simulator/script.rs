@@ -116,6 +116,8 @@ pub struct FixedUsage {
     pub cache_read: Option<Value>,
     /// 0 when absent.
     pub cache_write: Option<Value>,
+    /// The part of `cache_write` that is kept for an hour (Anthropic only). 0 when absent.
+    pub cache_write_1h: Option<Value>,
 }
 
 /// Signs of life: comments (OpenAI, Gemini) or `ping` events (Anthropic).

@@ -9,6 +9,7 @@
 mod accounts;
 mod admin;
 mod bad_input;
+mod billing;
 mod budgets;
 mod callers;
 mod chat;

@@ -165,11 +165,15 @@ fn stop_reason(finish: &Finish) -> Value {
 }
 
 fn usage_of(usage: &Usage, output: &Value) -> Value {
+    let short = match (usage.cache_write.as_u64(), usage.cache_write_1h.as_u64()) {
+        (Some(all), Some(long)) => json!(all.saturating_sub(long)),
+        _ => usage.cache_write.clone(),
+    };
     json!({
         "input_tokens": usage.input,
         "cache_creation_input_tokens": usage.cache_write,
         "cache_read_input_tokens": usage.cache_read,
-        "cache_creation": { "ephemeral_5m_input_tokens": usage.cache_write, "ephemeral_1h_input_tokens": 0 },
+        "cache_creation": { "ephemeral_5m_input_tokens": short, "ephemeral_1h_input_tokens": usage.cache_write_1h },
         "output_tokens": output,
         "service_tier": "standard",
     })

@@ -179,7 +179,7 @@ async fn usage_may_be_missing_fixed_or_absurd() {
         input: Some(json!(1_000)),
         output: Some(json!(-1)),
         cache_read: Some(json!(600)),
-        cache_write: None,
+        ..FixedUsage::default()
     };
     let simulator = scripted("fixed", Step { usage: UsageReport::Fixed(fixed), ..Step::default() }).await;
     simulator.script("missing", vec![Step { usage: UsageReport::Missing, ..Step::default() }]);
