@@ -20,6 +20,7 @@ mod parsed;
 mod prices;
 mod problem;
 mod providers;
+mod rates;
 mod read;
 mod report;
 mod resolve;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::parsed::{OverCap, Provider, RequestCaps};
+use super::rates;
 use super::read::{Field, Section};
 use super::tiers::{MOST_TOKENS, known_provider};
 use crate::domain::usage::Price;
@@ -36,11 +37,21 @@ fn price(name: &str, field: &Field<'_>, providers: &[Arc<Provider>]) -> Option<P
         _ => field.key_problem("a price is for one target; write provider/model"),
     }
     let section = field.section(&["input", "output", "cache_read", "cache_write", "cache_write_1h"]);
-    let rate = |key| section.get(key).and_then(|field| field.price());
     let advice = "write dollars per million tokens, 0 if it is free";
-    let input = section.require("input", advice).and_then(|field| field.price());
-    let output = section.require("output", advice).and_then(|field| field.price());
-    let (cache_read, cache_write, cache_write_1h) = (rate("cache_read"), rate("cache_write"), rate("cache_write_1h"));
+    let input = section.require("input", advice).and_then(|field| {
+        let rate = rates::rate(&field)?;
+        rates::check_size(&field, rate).then_some(rate)
+    });
+    let output = section.require("output", advice).and_then(|field| {
+        let rate = rates::rate(&field)?;
+        (rates::check_size(&field, rate) && rates::check_beside(&field, rate, input)).then_some(rate)
+    });
+    let cached = |key| {
+        let field = section.get(key)?;
+        rates::rate(&field).filter(|rate| rates::check_beside(&field, *rate, input))
+    };
+    let (cache_read, cache_write, cache_write_1h) =
+        (cached("cache_read"), cached("cache_write"), cached("cache_write_1h"));
     let (input, output) = (input?, output?);
     let cache_write = cache_write.unwrap_or(input);
     Some(Price {

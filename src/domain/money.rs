@@ -143,6 +143,11 @@ impl PicoUsdPerToken {
     pub fn from_usd_per_million(text: &str) -> Result<Self, MoneyError> {
         parse_scaled(text, 6).map(PicoUsdPerToken)
     }
+
+    /// Reads decimal dollars per token, as some lists print them: `0.0000025`.
+    pub fn from_usd_per_token(text: &str) -> Result<Self, MoneyError> {
+        parse_scaled(text, 12).map(PicoUsdPerToken)
+    }
 }
 
 /// Dollars per million tokens.

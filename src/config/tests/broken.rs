@@ -201,6 +201,35 @@ fn negative_or_inexact_money_is_refused() {
 }
 
 #[test]
+fn a_price_in_another_unit_is_refused_with_what_it_probably_should_be() {
+    let prices = [
+        "one/token: { input: 0.0000025, output: 0.00001 }",
+        "one/thousand: { input: 0.00015, output: 0.0006 }",
+        "one/micro: { input: 2500000, output: 10000000 }",
+        "one/cache: { input: 2.5, output: 10, cache_read: 0.00000025, cache_write: 0.0025, cache_write_1h: 5000 }",
+        "one/tiny: { input: 0.000001, output: 1e-15 }",
+        "one/free: { input: 0, output: 0 }",
+        "one/dear: { input: 150, output: 600, cache_read: 1.5 }",
+        "one/cheap: { input: 0.01, output: 0.01 }",
+    ];
+    let text = format!("{SMALL}prices:\n  {}\n", prices.join("\n  "));
+    assert_snapshot!(complaint(&text), @r#"
+    config.yaml:7:23: prices.one/token.input: "0.0000025" is too small for a million tokens; if it is the price of one token write 2.5
+    config.yaml:7:42: prices.one/token.output: 0.00001 dollars is too little for a million tokens; if it is the price of one token write 10, if it is the price of a thousand tokens write 0.01
+    config.yaml:8:26: prices.one/thousand.input: 0.00015 dollars is too little for a million tokens; if it is the price of one token write 150, if it is the price of a thousand tokens write 0.15
+    config.yaml:8:43: prices.one/thousand.output: 0.0006 dollars is too little for a million tokens; if it is the price of one token write 600, if it is the price of a thousand tokens write 0.6
+    config.yaml:9:23: prices.one/micro.input: 2500000 dollars is too much for a million tokens; if it is the price of a million tokens in micro-dollars write 2.5
+    config.yaml:9:40: prices.one/micro.output: 10000000 dollars is too much for a million tokens; if it is the price of a million tokens in micro-dollars write 10
+    config.yaml:10:52: prices.one/cache.cache_read: "0.00000025" is too small for a million tokens; if it is the price of one token write 0.25
+    config.yaml:10:77: prices.one/cache.cache_write: 0.0025 dollars can't stand beside an input of 2.5: one of them is in another unit; write both for a million tokens
+    config.yaml:10:101: prices.one/cache.cache_write_1h: 5000 dollars can't stand beside an input of 2.5: one of them is in another unit; write both for a million tokens
+    config.yaml:11:22: prices.one/tiny.input: 0.000001 dollars is too little for a million tokens; if it is the price of one token write 1
+    config.yaml:11:40: prices.one/tiny.output: "1e-15" can't be used: more digits behind the point than can be kept exactly; write dollars per million tokens such as 2.50
+    11 problems in the config
+    "#);
+}
+
+#[test]
 fn a_secret_in_the_file_is_refused_and_never_repeated() {
     let text = "\
 server: { admin_token: topsecret }

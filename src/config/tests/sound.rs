@@ -32,12 +32,12 @@ fn tiers_keep_the_order_of_the_file_and_their_targets_the_order_of_trial() {
 #[test]
 fn money_is_read_from_its_text_and_never_through_a_float() {
     let config = sound(&format!(
-        "{SMALL}request: {{ cost_cap_usd: 0.050000001 }}\nprices: {{ one/x: {{ input: 2.50, output: 1e1, cache_read: 0.000001 }} }}\n"
+        "{SMALL}request: {{ cost_cap_usd: 0.050000001 }}\nprices: {{ one/x: {{ input: 2.50, output: 1e1, cache_read: 0.025001 }} }}\n"
     ));
     assert_eq!(config.request.cost_cap, Some(NanoUsd::new(50_000_001)));
     let price = config.prices["one/x"];
     assert_eq!((price.input, price.output), (PicoUsdPerToken::new(2_500_000), PicoUsdPerToken::new(10_000_000)));
-    assert_eq!((price.cache_read, price.cache_write_1h), (PicoUsdPerToken::new(1), price.input));
+    assert_eq!((price.cache_read, price.cache_write_1h), (PicoUsdPerToken::new(25_001), price.input));
 }
 
 #[test]
