@@ -1,6 +1,7 @@
 //! The composition root: builds the rooms, starts the doors, reloads, drains. The only file that knows every room.
 
 mod build;
+mod prices;
 mod reload;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ use crate::{admin, server, workers};
 use reload::Reloader;
 
 pub use build::check;
+pub use prices::prices;
 
 /// What a gateway process is started with.
 pub struct Start {

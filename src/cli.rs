@@ -8,6 +8,7 @@ mod decode;
 mod demo;
 mod mock;
 mod policy;
+mod prices;
 mod serve;
 mod usage;
 
@@ -44,6 +45,7 @@ enum Command {
     #[command(subcommand)]
     Policy(policy::Policy),
     Usage(usage::Usage),
+    Prices(prices::Prices),
 }
 
 /// Where the config is.
@@ -64,6 +66,7 @@ pub fn run() -> ExitCode {
         Command::Check(command) => command.run(),
         Command::Policy(command) => command.run(),
         Command::Usage(command) => command.run(),
+        Command::Prices(command) => command.run(),
     };
     match result {
         Ok(code) => code,

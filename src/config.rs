@@ -30,6 +30,7 @@ mod server;
 mod tests;
 mod tiers;
 mod units;
+mod vendors;
 mod watch;
 mod yaml;
 

@@ -2,8 +2,12 @@
 
 mod book;
 mod bundled;
+mod listing;
+mod longest;
+mod newer;
 #[cfg(test)]
 mod tests;
 pub mod tokens;
 
 pub use book::PriceBook;
+pub use listing::{Account, Listing, Rates, Row};

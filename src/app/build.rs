@@ -14,6 +14,8 @@ use crate::pricing::PriceBook;
 use crate::providers::ADAPTERS;
 use crate::store::StoreSpec;
 
+use super::prices::too_long;
+
 /// Hash over the texts of everything that config reads: equal texts are no edit.
 pub(super) type Fingerprint = [u8; 32];
 
@@ -51,7 +53,7 @@ pub(super) fn snapshot(
     mut files: Vec<PathBuf>,
 ) -> Result<(Snapshot, Fingerprint), Refused> {
     let mut readings = 1;
-    let (config, sources, fingerprint) = loop {
+    let (mut config, sources, fingerprint) = loop {
         // Hashed before and after it is read: only a text that stood still in between has this hash. A hash of another
         // text than the loaded one would lose an edit, or count one twice.
         let before = fingerprint(&files);
@@ -70,6 +72,7 @@ pub(super) fn snapshot(
         Refused { problems: lines.join("\n"), files: config.files() }
     })?;
     let prices = PriceBook::new(config.prices.clone());
+    config.warnings.extend(too_long(&config, &prices));
     let config = Arc::new(config);
     Ok((Snapshot { generation, config, policies, prices }, fingerprint))
 }

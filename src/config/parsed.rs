@@ -264,7 +264,7 @@ pub struct Provider {
     pub max_tokens_field: Option<String>,
     /// Clients of OpenAI's Responses format are passed through to it in that format.
     pub responses: bool,
-    /// The kind's id in the bundled price list.
+    /// The vendor's id in the bundled price list.
     pub catalogue: Option<&'static str>,
     /// The kind has a judge of texts.
     pub moderates: bool,

@@ -6,6 +6,7 @@ use super::accounts::api_keys;
 use super::parsed::{KnownKind, Provider};
 use super::read::{Field, Section, hint, short};
 use super::resolve::{HttpUrl, Surroundings};
+use super::vendors;
 
 /// Headers that servers in front of a model take a bare key in: Azure and proxies of its kind, Anthropic's and Google's
 /// followers.
@@ -46,6 +47,7 @@ fn provider(name: &str, field: &Field<'_>, around: &Surroundings<'_>, kinds: &[K
     };
     let base_url = given.and_then(|field| base_url(&field)).or_else(|| default.map(str::to_owned)).unwrap_or_default();
     let default_base_url = default == Some(&base_url);
+    let vendor = vendors::catalogue(&base_url).or(kind.and_then(|kind| kind.catalogue));
     Provider {
         name: name.into(),
         kind: kind.map_or("", |kind| kind.name),
@@ -56,7 +58,7 @@ fn provider(name: &str, field: &Field<'_>, around: &Surroundings<'_>, kinds: &[K
         key_header: section.get("key_header").and_then(|field| field.one_of(KEY_HEADERS)),
         api_version: section.get("api_version").and_then(|field| api_version(&field)),
         max_tokens_field: section.get("max_tokens_field").and_then(|field| request_field(&field)),
-        catalogue: kind.and_then(|kind| kind.catalogue),
+        catalogue: vendor,
         moderates: kind.is_none_or(|kind| kind.moderates),
     }
 }

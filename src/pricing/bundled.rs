@@ -13,6 +13,31 @@ use crate::domain::usage::Price;
 /// The list that is compiled in; a test keeps it in step with `Cargo.lock`.
 pub(super) const VERSION: &str = "genai-prices 0.2.1";
 
+/// When that list was published.
+pub(super) const PUBLISHED: &str = "2026-10-30";
+
+/// The vendors' own price pages, which the list was read from.
+pub(super) const PAGES: &[(&str, &str)] = &[
+    ("anthropic", "https://www.anthropic.com/pricing#api"),
+    ("cohere", "https://cohere.com/pricing"),
+    ("deepseek", "https://api-docs.deepseek.com/quick_start/pricing"),
+    ("google", "https://ai.google.dev/gemini-api/docs/pricing"),
+    ("groq", "https://console.groq.com/docs/models"),
+    ("mistral", "https://mistral.ai/pricing/api"),
+    ("openai", "https://developers.openai.com/api/docs/pricing"),
+    ("x-ai", "https://docs.x.ai/docs/models"),
+];
+
+pub(super) fn page(catalogue: &str) -> Option<&'static str> {
+    PAGES.iter().find(|(id, _)| *id == catalogue).map(|(_, page)| *page)
+}
+
+/// Names of the models that a vendor has in the list, priced by the token or not.
+pub(super) fn models(catalogue: &str) -> impl Iterator<Item = &'static str> {
+    let vendor = Calculator::bundled().providers().find(|vendor| vendor.id() == catalogue);
+    vendor.into_iter().flat_map(|vendor| vendor.models()).map(|model| model.id())
+}
+
 /// Context lengths that no two steps of a list lie between. Real ones are at 100,000, 128,000, 200,000 and 272,000.
 const PROBES: [u64; 9] = [1, 16_000, 64_000, 110_000, 160_000, 230_000, 400_000, 1_000_000, 4_000_000];
 

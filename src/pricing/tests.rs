@@ -1,8 +1,8 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::PriceBook;
-use super::bundled::{VERSION, bands};
+use super::bundled::{self, VERSION, bands};
+use super::{PriceBook, longest, newer};
 use crate::domain::money::PicoUsdPerToken;
 use crate::domain::usage::Price;
 
@@ -72,7 +72,58 @@ fn a_book_takes_the_config_first_then_the_list() {
     let listed = book.price(Some("openai"), "home/gpt-4o", "gpt-4o").expect("listed");
     assert_eq!(listed.output, price(["0", "10", "0", "0", "0"]).output);
     assert_eq!(book.price(None, "home/gpt-4o", "gpt-4o"), None);
-    assert_eq!(book.version(), "genai-prices 0.2.1 +1 override");
+}
+
+#[test]
+fn a_model_newer_than_the_list_has_its_own_row_under_its_name_and_its_snapshots() {
+    let book = PriceBook::new(HashMap::new());
+    let at = |model, tokens| book.price_at(Some("openai"), "o/x", model, tokens);
+    let (short, long) = (price(["2", "10", "0.1", "2.5", "5"]), price(["4", "15", "0.2", "5", "10"]));
+    for model in ["gpt-6.2-sol", "gpt-6.2-sol-20261117", "gpt-6.2-sol-2026-11-17"] {
+        assert_eq!((at(model, 272_000), at(model, 272_001)), (Some(short), Some(long)), "{model}");
+    }
+    assert_eq!(at("gpt-6.2-sol-mini", 0), None, "another model");
+}
+
+#[test]
+fn a_row_goes_when_the_list_has_its_model() {
+    for row in newer::ROWS {
+        let listed = bands(row.catalogue, row.model, SystemTime::now());
+        assert_eq!(listed, [], "{} is in {VERSION}: remove its row", row.model);
+        assert!(row.date <= newer::NEWEST && row.source.starts_with("https://"), "{}", row.model);
+    }
+}
+
+#[test]
+fn every_vendor_of_ours_is_in_the_list() {
+    for (catalogue, page) in bundled::PAGES {
+        assert!(bundled::models(catalogue).count() > 0 && page.starts_with("https://"), "{catalogue}");
+        let known = bundled::models(catalogue).filter(|model| longest::answer(catalogue, model).is_some()).count();
+        assert!(known > 0, "no answer's length is known of {catalogue}");
+    }
+}
+
+#[test]
+fn the_longest_answer_is_that_of_the_longest_name_that_fits() {
+    let longest = |model| longest::answer("openai", model);
+    assert_eq!(longest("gpt-4o-2024-05-13"), Some(4_096));
+    assert_eq!(
+        [longest("gpt-4o-mini"), longest("gpt-4"), longest("o3-mini")],
+        [Some(16_384), Some(8_192), Some(100_000)]
+    );
+    assert_eq!((longest("babbage"), longest::answer("nobody", "gpt-4")), (None, None));
+}
+
+#[test]
+fn a_version_tells_two_books_apart_and_the_same_book_again() {
+    let book = |usd| PriceBook::new(HashMap::from([("a/b".to_owned(), price([usd; 5]))])).version().to_owned();
+    assert_eq!(book("1"), book("1"));
+    assert_ne!(book("1"), book("1.000001"));
+    let none = PriceBook::new(HashMap::new()).version().to_owned();
+    let (day, rest) = none.split_once(' ').expect("a day");
+    let (hash, parts) = rest.split_once(' ').expect("a hash");
+    assert_eq!((day, hash.len(), parts), (newer::NEWEST, 8, "(genai-prices 0.2.1, 5 newer, 0 overrides)"));
+    assert!(book("1").ends_with(", 1 override)"), "{}", book("1"));
 }
 
 #[test]

@@ -30,6 +30,7 @@ mod ledger;
 mod messages;
 mod moderation;
 mod policies;
+mod prices;
 mod process;
 mod providers;
 mod receipts;
