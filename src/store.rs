@@ -4,6 +4,7 @@
 //! rooms above bring their own rows and scripts.
 
 mod clock;
+mod health;
 pub mod redis;
 pub mod sqlite;
 
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use crate::domain::ids::RunId;
 
 pub use clock::{Clock, Now, SteppedClock};
+pub use health::Place;
 use redis::Redis;
 use sqlite::{Sqlite, SqliteFile};
 
@@ -45,6 +47,9 @@ impl fmt::Debug for StoreSpec {
 pub enum StoreError {
     /// No answer, or a failed write: nothing may be assumed of the operation. Later ones are tried again.
     Unavailable(String),
+    /// Nothing was sent: the store is down and another call tries it, or so much is under way that more would only let
+    /// all of it come too late.
+    NotAsked(String),
     /// The store can't be used like this; the text says what to change.
     Refused(String),
     /// What is stored can't be trusted; nothing is admitted before someone has looked.
@@ -57,6 +62,7 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StoreError::Unavailable(why) => write!(f, "the store did not answer: {why}"),
+            StoreError::NotAsked(why) => write!(f, "the store was not asked: {why}"),
             StoreError::Refused(why) => write!(f, "the store can't be used: {why}"),
             StoreError::Corrupt(why) => write!(f, "the store's content can't be trusted: {why}"),
             StoreError::NoHold(run) => write!(f, "{run} has no open hold; start a new run"),
@@ -115,7 +121,7 @@ impl Store {
         }
     }
 
-    /// The verdict of the last operation, whoever asked for it. An idle process learns by [`Store::ping`].
+    /// Whether the last write was taken, whoever asked for it. An idle process learns by [`Store::ping`].
     pub fn is_up(&self) -> bool {
         match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.is_up(),
@@ -124,10 +130,19 @@ impl Store {
         }
     }
 
-    /// Asks the store for a sign of life; to be called about once a second, so that readiness is not stale.
+    /// What went wrong since this was last asked, the first of it: for one line in the log, however often it failed.
+    pub fn take_trouble(&self) -> Option<String> {
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.health().take_trouble(),
+            Backend::SqliteFile(_) => None,
+            Backend::Redis(redis) => redis.health().take_trouble(),
+        }
+    }
+
+    /// Asks the store for a sign of life, by a write; to be called about once a second, so that readiness is not stale.
     pub async fn ping(&self) -> Result<(), StoreError> {
         match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.write(|_| Ok(())).await,
+            Backend::Sqlite(sqlite) => sqlite.ping().await,
             Backend::SqliteFile(_) => Ok(()),
             Backend::Redis(redis) => redis.ping().await,
         }

@@ -34,25 +34,30 @@ pub(super) async fn run(hall: Arc<Hall>, stop: CancellationToken) {
             _ = ticks.tick() => {}
         }
         hall.money().retry_waiting().await;
-        let mut result = hall.money().ping().await;
-        if tick % RENEW_EVERY == 0 && result.is_ok() {
-            result = hall.money().renew().await;
+        if let Err(error) = work(&hall, tick).await {
+            tracing::debug!(%error, "the rest of a sweep waits for the next one");
         }
-        if result.is_ok() {
-            result = hall.stop_asked().await;
-        }
-        if tick % EXPIRE_EVERY == 0 && result.is_ok() {
-            result = expire(&hall).await;
-        }
-        if tick % SHOW_LIFE_EVERY == 0 && result.is_ok() {
-            result = hall.show_life().await;
-        }
-        if tick % PURGE_EVERY == 0 && result.is_ok() {
-            result = hall.purge().await;
-        }
-        store_was_up = tell_store(&hall, store_was_up, result.err());
+        store_was_up = tell_store(&hall, store_was_up);
         show(&hall);
     }
+}
+
+async fn work(hall: &Hall, tick: u32) -> Result<(), StoreError> {
+    hall.money().ping().await?;
+    if tick.is_multiple_of(RENEW_EVERY) {
+        hall.money().renew().await?;
+    }
+    hall.stop_asked().await?;
+    if tick.is_multiple_of(EXPIRE_EVERY) {
+        expire(hall).await?;
+    }
+    if tick.is_multiple_of(SHOW_LIFE_EVERY) {
+        hall.show_life().await?;
+    }
+    if tick.is_multiple_of(PURGE_EVERY) {
+        hall.purge().await?;
+    }
+    Ok(())
 }
 
 async fn expire(hall: &Hall) -> Result<(), StoreError> {
@@ -63,15 +68,15 @@ async fn expire(hall: &Hall) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// One log line per change of state, however long it lasts.
-fn tell_store(hall: &Hall, was_up: bool, error: Option<StoreError>) -> bool {
-    let up = hall.money().is_store_up();
+/// At most two log lines a second, however the store flickers.
+fn tell_store(hall: &Hall, was_up: bool) -> bool {
+    let (trouble, up) = (hall.money().take_store_trouble(), hall.money().is_store_up());
     hall.metrics().store_up.set(i64::from(up));
-    if was_up && !up {
-        let error = error.map(|e| e.to_string()).unwrap_or_default();
-        tracing::error!(error, "the store does not answer: new calls are refused with 503 until it does");
-    } else if up && !was_up {
-        tracing::info!("the store answers again");
+    if let Some(error) = &trouble {
+        tracing::error!(error, "the store takes no writes: new calls are refused with 503 until it does");
+    }
+    if up && (trouble.is_some() || !was_up) {
+        tracing::info!("the store takes writes again");
     }
     up
 }

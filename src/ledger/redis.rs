@@ -72,6 +72,7 @@ impl RedisLedger {
     }
 
     pub async fn reserve(&self, ask: &Reserve) -> Result<Reserved, StoreError> {
+        let _place = self.store.place()?;
         for _ in 0..ASKS {
             let at_ms = self.now_ms();
             let binds = bind(&ask.subjects, &ask.limits, at_ms);
@@ -90,7 +91,11 @@ impl RedisLedger {
                 _ => {
                     let now_ms = answer.number()?;
                     self.learn(now_ms);
-                    return Ok(decide(&binds, &readings(&binds, &mut answer, now_ms)?, ask.amount, now_ms));
+                    let decision = decide(&binds, &readings(&binds, &mut answer, now_ms)?, ask.amount, now_ms);
+                    if matches!(decision, Reserved::Held { .. }) {
+                        self.store.wrote();
+                    }
+                    return Ok(decision);
                 }
             }
         }

@@ -46,6 +46,7 @@ impl SqliteLedger {
     }
 
     pub async fn reserve(&self, ask: Reserve) -> Result<Reserved, StoreError> {
+        let _place = self.store.place()?;
         self.with(move |desk| desk.book.reserve(&ask, desk.clock.now())).await?
     }
 

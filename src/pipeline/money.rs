@@ -47,6 +47,7 @@ impl Money {
                 Ok(limits)
             }
             Ok(Reserved::Refused { view, retry_after_ms }) => Err(refusal(view, retry_after_ms, amount)),
+            Err(error @ StoreError::NotAsked(_)) => Err(unavailable("reserve", &error)),
             Err(error) => {
                 // The answer may be lost and the hold taken: only its id can tell, so the id is voided.
                 self.wait(Waiting::Void(run));
@@ -119,6 +120,11 @@ impl Money {
 
     pub fn is_store_up(&self) -> bool {
         self.store.is_up()
+    }
+
+    /// What went wrong with the store since this was last asked.
+    pub fn take_store_trouble(&self) -> Option<String> {
+        self.store.take_trouble()
     }
 
     pub fn ledger(&self) -> &Ledger {

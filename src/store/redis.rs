@@ -15,6 +15,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, ServerErrorKind, Value};
 
 use super::StoreError;
+use super::health::{Health, Place};
 use lines::Lines;
 
 pub use script::Script;
@@ -22,11 +23,18 @@ pub use script::Script;
 /// The longest that a call may wait for Redis, connecting included.
 pub const OP_TIMEOUT: Duration = Duration::from_millis(200);
 
+/// Reservations of one process that may be under way at the same time. A run costs the server about 120 us, half of it to
+/// reserve: so many are answered well within [`OP_TIMEOUT`], also where some other processes ask as much.
+const NEW_WORK_MAX: usize = 1_000;
+
 /// Connections that one call may find dead: a runtime of several threads has one on each.
 const TRIES: u32 = 3;
 
 /// Set by whoever first opens the store, to a value of its own.
 pub const EPOCH_KEY: &str = "hg:epoch";
+
+/// Written to see whether writes are taken.
+const PING_KEY: &str = "hg:ping";
 
 /// Clones share connections and health.
 #[derive(Clone)]
@@ -36,7 +44,7 @@ pub struct Redis {
 
 struct Shared {
     lines: Lines,
-    up: AtomicBool,
+    health: Health,
     /// What the epoch key held at start; none where nobody checks it.
     epoch: Option<String>,
     emptied: AtomicBool,
@@ -55,12 +63,21 @@ impl Redis {
     }
 
     fn with_epoch(lines: Lines, epoch: Option<String>) -> Self {
-        let shared = Shared { lines, up: AtomicBool::new(true), epoch, emptied: AtomicBool::new(false) };
+        let shared = Shared { lines, health: Health::new(NEW_WORK_MAX), epoch, emptied: AtomicBool::new(false) };
         Redis { shared: Arc::new(shared) }
     }
 
     pub(super) fn is_up(&self) -> bool {
-        self.shared.up.load(Ordering::Relaxed) && !self.shared.emptied.load(Ordering::Relaxed)
+        self.shared.health.is_up() && !self.shared.emptied.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn health(&self) -> &Health {
+        &self.shared.health
+    }
+
+    /// For one more reservation. Errors: there is no place for it, and nothing may be sent.
+    pub fn place(&self) -> Result<Place<'_>, StoreError> {
+        self.shared.health.place()
     }
 
     /// The value that [`EPOCH_KEY`] must have. A Redis that was emptied under running gateways has another or none, and
@@ -82,8 +99,16 @@ impl Redis {
         error
     }
 
+    /// Writes: a Redis that is full or no longer the master answers reads all the same.
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
-        self.command(&redis::cmd("PING")).await.map(|_: Value| ())
+        self.command::<Value>(redis::cmd("SET").arg(PING_KEY).arg("")).await?;
+        self.wrote();
+        Ok(())
+    }
+
+    /// To be called by who has seen a write succeed.
+    pub fn wrote(&self) {
+        self.shared.health.works();
     }
 
     /// Runs a script by its digest; sends the text where this server does not know it yet.
@@ -148,18 +173,10 @@ impl Redis {
             lines.drop_silent();
             Err(StoreError::Unavailable(format!("no answer from Redis within {} ms", OP_TIMEOUT.as_millis())))
         });
-        self.report(&answer);
-        answer
-    }
-
-    /// One log line per change, not per failure.
-    fn report<T>(&self, answer: &Result<T, StoreError>) {
-        let was_up = self.shared.up.swap(answer.is_ok(), Ordering::Relaxed);
-        match answer {
-            Err(error) if was_up => tracing::error!(%error, "the Redis store does not answer"),
-            Ok(_) if !was_up => tracing::info!("the Redis store answers again"),
-            _ => {}
+        if let Err(error) = &answer {
+            self.shared.health.fails(error);
         }
+        answer
     }
 }
 

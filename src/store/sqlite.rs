@@ -7,7 +7,6 @@ mod writer;
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 
@@ -15,6 +14,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::StoreError;
+use super::health::{Health, Place};
 use writer::{Job, Message, Once, Writer};
 
 pub use file::SqliteFile;
@@ -36,7 +36,7 @@ pub struct Sqlite {
 
 struct Office {
     path: PathBuf,
-    up: Arc<AtomicBool>,
+    health: Arc<Health>,
     /// None only while closing.
     inbox: Option<mpsc::Sender<Message>>,
     thread: Option<JoinHandle<()>>,
@@ -47,19 +47,34 @@ impl Sqlite {
     pub(super) fn open(path: &Path, full_sync: bool) -> Result<Self, StoreError> {
         let opened = file::open_for_writing(path, full_sync)?;
         let path = opened.path.clone();
-        let up = Arc::new(AtomicBool::new(true));
+        // The writer takes whatever waits in one commit, so no number of calls is too many.
+        let health = Arc::new(Health::new(usize::MAX));
         let (inbox, messages) = mpsc::channel();
-        let writer = Writer::new(opened, messages, Arc::clone(&up));
+        let writer = Writer::new(opened, messages, Arc::clone(&health));
         let thread = thread::Builder::new()
             .name("sqlite-writer".to_owned())
             .spawn(move || writer.run())
             .map_err(|error| StoreError::Unavailable(format!("no thread for the SQLite writer: {error}")))?;
-        let office = Office { path, up, inbox: Some(inbox), thread: Some(thread), participants: Mutex::default() };
+        let office = Office { path, health, inbox: Some(inbox), thread: Some(thread), participants: Mutex::default() };
         Ok(Sqlite { office: Arc::new(office) })
     }
 
     pub(super) fn is_up(&self) -> bool {
-        self.office.up.load(Ordering::Relaxed)
+        self.office.health.is_up()
+    }
+
+    pub(super) fn health(&self) -> &Health {
+        &self.office.health
+    }
+
+    /// For one more reservation. Errors: there is no place for it, and nothing may be written.
+    pub fn place(&self) -> Result<Place<'_>, StoreError> {
+        self.office.health.place()
+    }
+
+    /// Has the writer look after the file, and write to it while it is not known to take writes.
+    pub(super) async fn ping(&self) -> Result<(), StoreError> {
+        self.write(|_| Ok(())).await
     }
 
     /// Runs `job` on the writer thread, together with whatever else is waiting, in one transaction. Answers only after

@@ -39,6 +39,7 @@ mod responses;
 mod resting;
 mod routes;
 mod safety;
+mod store_trouble;
 mod streaming;
 mod support;
 mod ui_chat;

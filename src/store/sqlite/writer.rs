@@ -1,12 +1,12 @@
 //! The writer thread: it drains its queue, runs everything in one transaction, and answers after the commit.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::super::health::Health;
 use super::file::OpenFile;
 use super::{Participant, StoreError, failed};
 
@@ -64,12 +64,12 @@ pub(super) struct Writer {
     participants: Vec<Arc<Mutex<dyn Participant>>>,
     /// What the participants hold in memory is not what the file holds.
     stale: bool,
-    up: Arc<AtomicBool>,
+    health: Arc<Health>,
 }
 
 impl Writer {
-    pub(super) fn new(file: OpenFile, inbox: mpsc::Receiver<Message>, up: Arc<AtomicBool>) -> Self {
-        Writer { file, inbox, participants: Vec::new(), stale: false, up }
+    pub(super) fn new(file: OpenFile, inbox: mpsc::Receiver<Message>, health: Arc<Health>) -> Self {
+        Writer { file, inbox, participants: Vec::new(), stale: false, health }
     }
 
     /// Ends when the last handle is gone and the queue is empty.
@@ -144,17 +144,18 @@ impl Writer {
         for participant in &self.participants {
             locked(participant).save(file)?;
         }
+        if !self.health.is_up() {
+            // A batch that changes nothing would prove nothing: a full disk commits it as well.
+            file.pragma_update(None, "user_version", 1)?;
+        }
         file.prepare_cached("COMMIT")?.execute([])?;
         Ok(())
     }
 
-    /// One log line per change, not per failure.
     fn report(&self, committed: &Result<(), StoreError>) {
-        let was_up = self.up.swap(committed.is_ok(), Ordering::Relaxed);
         match committed {
-            Err(error) if was_up => tracing::error!(%error, "the SQLite store does not take writes"),
-            Ok(()) if !was_up => tracing::info!("the SQLite store takes writes again"),
-            _ => {}
+            Ok(()) => self.health.works(),
+            Err(error) => self.health.fails(error),
         }
     }
 }

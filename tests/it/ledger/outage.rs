@@ -112,8 +112,10 @@ async fn freezable_proxy(to: u16, freeze: Arc<Notify>) -> u16 {
             tokio::spawn(async move {
                 let mut server = TcpStream::connect(("127.0.0.1", to)).await.expect("the server listens");
                 tokio::select! {
-                    _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+                    // First: what arrives together with the word must not get through.
+                    biased;
                     () = freeze.notified() => std::future::pending().await,
+                    _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
                 }
             });
         }

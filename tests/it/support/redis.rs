@@ -63,10 +63,19 @@ impl RedisServer {
         redis::cmd(verb).arg(args).query(&mut connection).ok()
     }
 
-    /// Stops (`STOP`) or continues (`CONT`) the process.
+    /// Stops (`STOP`) or continues (`CONT`) the process; returns when it stands.
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
         assert!(sent.expect("kill runs").success());
+        let stands = || {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("it runs");
+            stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('T'))
+        };
+        let patience = Instant::now() + Duration::from_secs(20);
+        while name == "STOP" && !stands() {
+            assert!(Instant::now() < patience, "redis-server does not stop");
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 
