@@ -1,6 +1,7 @@
 //! The ledger's rules on both stores, through its public face.
 
 mod admission;
+mod driver;
 mod durability;
 mod expiry;
 mod guards;
