@@ -1,6 +1,7 @@
 //! The composition root: builds the rooms, starts the doors, reloads, drains. The only file that knows every room.
 
 mod build;
+mod look;
 mod prices;
 mod reload;
 
@@ -19,9 +20,7 @@ use socket2::{Domain, Socket, Type};
 use tokio::runtime::{self, Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
-use crate::ledger::Ledger;
-use crate::pipeline::{Hall, LogSink, Spend};
+use crate::pipeline::{Hall, LogSink};
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::{admin, server, workers};
@@ -29,6 +28,7 @@ use crate::{admin, server, workers};
 use reload::Reloader;
 
 pub use build::check;
+pub use look::{Explained, explain, usage};
 pub use prices::prices;
 
 /// What a gateway process is started with.
@@ -238,14 +238,6 @@ impl Opened {
         let _ = (clients.await, admin.await);
         self.hall.runs().flush().await;
     }
-}
-
-/// Reads the ledger of `config`'s store; works beside a running gateway and after one, and changes nothing.
-pub async fn usage(config: &Config) -> Result<Spend, StartError> {
-    let read = |error: crate::store::StoreError| StartError(error.to_string());
-    let store = Store::open_read_only(build::store_spec(&config.store)).map_err(read)?;
-    let report = Ledger::new(&store).usage().await.map_err(read)?;
-    Ok(Spend::new(&report, config))
 }
 
 /// The threads of runs that no connection owns.

@@ -6,6 +6,7 @@
 mod check;
 mod decode;
 mod demo;
+mod explain;
 mod mock;
 mod policy;
 mod prices;
@@ -46,6 +47,7 @@ enum Command {
     Policy(policy::Policy),
     Usage(usage::Usage),
     Prices(prices::Prices),
+    Explain(explain::Explain),
 }
 
 /// Where the config is.
@@ -67,6 +69,7 @@ pub fn run() -> ExitCode {
         Command::Policy(command) => command.run(),
         Command::Usage(command) => command.run(),
         Command::Prices(command) => command.run(),
+        Command::Explain(command) => command.run(),
     };
     match result {
         Ok(code) => code,

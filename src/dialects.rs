@@ -62,6 +62,9 @@ pub fn countable_messages(body: Bytes) -> Result<Decoded, GatewayError> {
     anthropic_messages::countable(body)
 }
 
+/// An error in one sentence, for people.
+pub use errors::sentence;
+
 /// A kept response of [`OPENAI_RESPONSES`], read back.
 pub use openai_responses::{Stored, continued as continued_response, stored as stored_response};
 

@@ -12,6 +12,7 @@ mod ask;
 mod binding;
 mod book;
 mod counter;
+mod held;
 mod redis;
 mod report;
 mod sqlite;
@@ -25,6 +26,7 @@ use crate::domain::money::NanoUsd;
 use crate::store::{Backend, Store, StoreError};
 
 pub use ask::{Amount, Bill, Reserve, Subjects};
+pub use held::{HeldCounter, HeldRun, HoldState};
 pub use report::{CounterUsage, UsageReport, Used};
 
 use self::redis::RedisLedger;
@@ -161,6 +163,15 @@ impl Ledger {
             Shelf::Sqlite(ledger) => ledger.expire().await,
             Shelf::File(_) => Err(read_only()),
             Shelf::Redis(ledger) => ledger.expire().await,
+        }
+    }
+
+    /// What is known of the hold of `run`; none once it is settled or voided, or where it never was.
+    pub async fn held(&self, run: RunId) -> Result<Option<HeldRun>, StoreError> {
+        match &self.shelf {
+            Shelf::Sqlite(ledger) => ledger.held(run).await,
+            Shelf::File(ledger) => ledger.held(run).await,
+            Shelf::Redis(ledger) => ledger.held(run).await,
         }
     }
 

@@ -185,7 +185,7 @@ pub(super) fn facts(error: &GatewayError) -> ErrorFacts {
 }
 
 /// An error in one sentence, for whoever sits before the screen: the table's text, without the accounts of a budget.
-pub(super) fn sentence(error: &GatewayError) -> String {
+pub fn sentence(error: &GatewayError) -> String {
     match error {
         GatewayError::BudgetExceeded { view, .. } => {
             format!("{}; it resets at {}.", budget_reached(view), instant(view.resets_at_ms))

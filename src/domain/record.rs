@@ -8,7 +8,10 @@ use super::money::NanoUsd;
 use super::usage::Usage;
 
 /// Version of the stored shape. Two neighbouring releases must be able to read each other's records.
-pub const RECORD_VERSION: u16 = 1;
+///
+/// 2: what was asked for and told, who refused, what was lowered or left out, and how long attempts took. All of it may
+/// be absent, so that 1 is read as well.
+pub const RECORD_VERSION: u16 = 2;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -52,6 +55,9 @@ pub struct AttemptRecord {
     pub class: Option<String>,
     /// Milliseconds waited before this attempt.
     pub wait_ms: u64,
+    /// Milliseconds that it took itself.
+    #[serde(default)]
+    pub ms: u64,
     pub usage: Usage,
     /// Pico-dollars; a run is rounded up once, as a whole.
     pub cost_pico: u64,
@@ -110,6 +116,24 @@ pub struct ModerationRecord {
     pub ms: u64,
 }
 
+/// The limit or guard that said no.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// As it stood then.
+    pub view: LimitView,
+    /// What the run wanted, in the limit's unit.
+    pub asked: u64,
+    /// Milliseconds until the same would have fitted, if nobody else came first.
+    pub retry_after_ms: u64,
+}
+
+/// Output caps in tokens, where the client got a lower one than it asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clamp {
+    pub asked: u64,
+    pub to: u64,
+}
+
 /// The whole run. Holds no prompt and no answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {
@@ -123,6 +147,9 @@ pub struct RunRecord {
     pub stream: bool,
     /// Config generation that the whole run saw.
     pub generation: u64,
+    /// The request's `model`, as far as it is shown; none where it named none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<String>,
     pub tier: String,
     /// Why this tier: `asked`, `default`, `alias`, `policy`, `direct`.
     pub tier_cause: String,
@@ -134,12 +161,29 @@ pub struct RunRecord {
     /// Error code the client got, when it got one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_code: Option<String>,
+    /// What the client was told, where the words are the gateway's own and not a provider's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<String>,
+    /// Who said no, where it was the gateway: `limit`, `guard`, `cost_cap`, `policy`, `policy_failed`, `moderation`,
+    /// `moderation_failed`, `key`, `request`, `store`, `gateway`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal_cause: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_by: Option<Refusal>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clamped: Option<Clamp>,
+    /// Fields of the request that the target has no place for, or that callers have no say in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moderation: Option<ModerationRecord>,
     pub attempts: Vec<AttemptRecord>,
     pub limits: Vec<LimitView>,
     pub estimate: NanoUsd,
     pub hold: NanoUsd,
+    /// Nobody renewed the hold in time. Until the run ended after all, the operator paid for it.
+    #[serde(default)]
+    pub hold_expired: bool,
     pub price: NanoUsd,
     /// Version of the price book in force.
     pub price_book: String,

@@ -17,7 +17,7 @@ use super::ask::provider;
 use super::binding::{Reading, bind, decide, repeat};
 use super::book::{EXPIRED_KEPT_MS, GRACE_MS, HOLD_TTL_MS, KEPT_MS, SWEEP_GAP_MS, VOID_KEPT_MS};
 use super::counter::{Bind, CAPACITY};
-use super::{Amount, Bill, Expired, Reserve, Reserved, Settled, UsageReport};
+use super::{Amount, Bill, Expired, HeldRun, HoldState, Reserve, Reserved, Settled, UsageReport};
 
 /// How often an ask is put to the server by another clock, before it counts as refused by a store that can't be used.
 const ASKS: usize = 4;
@@ -176,6 +176,11 @@ impl RedisLedger {
         report::usage(self, now_ms, open_holds).await
     }
 
+    pub async fn held(&self, run: RunId) -> Result<Option<HeldRun>, StoreError> {
+        let text: Option<String> = self.store.command(redis::cmd("GET").arg(format!("hg:hold:{run}"))).await?;
+        text.map(|text| held(run, &text).ok_or_else(unknown_answer)).transpose()
+    }
+
     /// The server's time, as far as it is known.
     fn now_ms(&self) -> u64 {
         self.clock.now().unix_ms.saturating_add_signed(self.ahead_ms.load(Ordering::Relaxed))
@@ -195,6 +200,20 @@ impl RedisLedger {
         };
         self.store.run(script, &args.0).await
     }
+}
+
+/// Reads `state usd tokens taken grown;counter counter...`, as the scripts write it.
+fn held(run: RunId, text: &str) -> Option<HeldRun> {
+    let (head, counters) = text.split_once(';')?;
+    let mut words = head.split(' ');
+    let state = match words.next()? {
+        "open" => HoldState::Open,
+        "expired" => HoldState::Expired,
+        "void" => return Some(HeldRun::of(run, HoldState::Void, Amount::default(), &[])),
+        _ => return None,
+    };
+    let amount = Amount { usd: NanoUsd::new(words.next()?.parse().ok()?), tokens: words.next()?.parse().ok()? };
+    Some(HeldRun::of(run, state, amount, &name::binds(counters)?))
 }
 
 fn readings(binds: &[Bind], answer: &mut Answer, now_ms: u64) -> Result<Vec<Reading>, StoreError> {

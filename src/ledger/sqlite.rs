@@ -12,7 +12,7 @@ use crate::store::sqlite::{Participant, Sqlite, SqliteFile};
 use crate::store::{Clock, StoreError};
 
 use super::book::Book;
-use super::{Amount, Bill, Expired, Reserve, Reserved, Settled, UsageReport};
+use super::{Amount, Bill, Expired, HeldRun, Reserve, Reserved, Settled, UsageReport};
 
 /// The book as it takes part in every batch.
 struct Desk {
@@ -83,6 +83,10 @@ impl SqliteLedger {
         self.file.usage().await
     }
 
+    pub async fn held(&self, run: RunId) -> Result<Option<HeldRun>, StoreError> {
+        self.file.held(run).await
+    }
+
     /// Old rows go in small steps, each a batch of its own with whatever else is waiting.
     async fn delete_outlived(&self) -> Result<(), StoreError> {
         loop {
@@ -123,5 +127,10 @@ impl FileLedger {
     pub async fn usage(&self) -> Result<UsageReport, StoreError> {
         let now = self.clock.now();
         self.file.read(move |file| report::usage(file, now)).await
+    }
+
+    pub async fn held(&self, run: RunId) -> Result<Option<HeldRun>, StoreError> {
+        let now = self.clock.now();
+        self.file.read(move |file| rows::find(file, run, now)).await
     }
 }

@@ -61,6 +61,9 @@ impl Hall {
                 exchange.plain(run, client, &mut attendance, share(plan.deadline, untried)).await
             };
             self.metrics.upstream_open.dec();
+            if let Some(record) = run.attempts.last_mut() {
+                record.ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            }
             match result {
                 Ok((delivered, sighting)) => {
                     let billed = self.book(run, step, Some(sighting), None);

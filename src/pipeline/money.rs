@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::domain::error::GatewayError;
 use crate::domain::ids::RunId;
 use crate::domain::limit::{LimitView, Unit};
-use crate::ledger::{Amount, Bill, Ledger, Reserve, Reserved};
+use crate::ledger::{Amount, Bill, Ledger, Reserve, Reserved, Settled};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 
@@ -65,13 +65,16 @@ impl Money {
         }
     }
 
-    /// Books `bill` and frees the rest of the hold. What the store can't take now is retried until it can.
-    pub(super) async fn settle(&self, run: RunId, bill: Bill) {
-        if let Err(error) = self.ledger.settle(run, bill.clone()).await {
-            unavailable("settle", &error);
+    /// Books `bill` and frees the rest of the hold. What the store can't take now is retried until it can, and what
+    /// that does nobody is told.
+    pub(super) async fn settle(&self, run: RunId, bill: Bill) -> Option<Settled> {
+        let settled = self.ledger.settle(run, bill.clone()).await;
+        if let Err(error) = &settled {
+            unavailable("settle", error);
             self.wait(Waiting::Settle(run, bill));
         }
         self.closed(&run);
+        settled.ok()
     }
 
     /// Gives the whole hold back: nothing was sent.

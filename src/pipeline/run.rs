@@ -14,6 +14,7 @@ use crate::domain::record::{AttemptRecord, ModerationRecord};
 use crate::domain::usage::round_up;
 use crate::ledger::{Amount, Bill};
 
+use super::refusal::Refused;
 use super::snapshot::Snapshot;
 
 /// What a door hands in: a decoded request of a known caller.
@@ -84,6 +85,8 @@ pub(super) struct Run {
     pub clamped_to: Option<u64>,
     pub first_content: Option<Instant>,
     pub cut_at_hold: bool,
+    pub hold_expired: bool,
+    pub refusal: Refused,
     pub dropped: Vec<String>,
     /// Of a stream that broke off after content: it knows how that is told.
     pub broken_off: Option<Box<dyn StreamEncoder>>,
@@ -108,6 +111,8 @@ impl Run {
             clamped_to: None,
             first_content: None,
             cut_at_hold: false,
+            hold_expired: false,
+            refusal: Refused::default(),
             dropped,
             broken_off: None,
         }

@@ -4,8 +4,9 @@ use bytes::{Bytes, BytesMut};
 
 use crate::domain::error::GatewayError;
 use crate::domain::money::NanoUsd;
-use crate::domain::record::{AttemptRecord, Outcome, RECORD_VERSION, RunRecord};
+use crate::domain::record::{AttemptRecord, Clamp, Outcome, RECORD_VERSION, RunRecord};
 use crate::domain::usage::Usage;
+use crate::ledger::Settled;
 use crate::telemetry;
 
 use super::Hall;
@@ -13,10 +14,14 @@ use super::client::{Client, Gone, Head};
 use super::exchange::{Delivered, stream_head};
 use super::headers;
 use super::plain::about;
+use super::refusal;
 use super::run::{End, Run, unix_ms};
 
 /// Status of a run whose client left first, in logs and receipts.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
+
+/// Characters of the asked model's name that a record keeps: it is a client's text.
+const LONGEST_MODEL: usize = 120;
 
 impl Hall {
     /// Settles or voids the hold, ends the reply, writes the record.
@@ -27,8 +32,12 @@ impl Hall {
             if unsent && !run.moderation.as_ref().is_some_and(|m| m.judgement.ended_the_run()) {
                 self.money.void(run.call.run).await;
             } else {
-                self.money.settle(run.call.run, run.bill()).await;
+                let settled = self.money.settle(run.call.run, run.bill()).await;
+                run.hold_expired = settled == Some(Settled::Corrected);
             }
+        }
+        if let Err(End::Failed(error)) = &end {
+            run.refusal = refusal::of(error);
         }
         let (mut outcome, mut status, mut code) = match &end {
             Ok(_) if run.cut_at_hold => (Outcome::CutAtHold, 200, None),
@@ -53,6 +62,7 @@ impl Hall {
 
     fn record(&self, run: Run, price: NanoUsd, outcome: Outcome, status: u16, error_code: Option<String>) {
         let call = &run.call;
+        let (asked, to) = (call.decoded.max_tokens, run.clamped_to);
         let record = RunRecord {
             version: RECORD_VERSION,
             id: call.run,
@@ -63,12 +73,18 @@ impl Hall {
             dialect: call.dialect.name().to_owned(),
             stream: call.decoded.stream,
             generation: run.now.generation,
+            asked: call.decoded.model.as_ref().map(|model| model.chars().take(LONGEST_MODEL).collect()),
             tier: run.tier,
             tier_cause: run.tier_cause.to_owned(),
             target: run.attempts.last().map(|a| a.target.clone()).unwrap_or_default(),
             status,
             outcome,
             error_code,
+            told: run.refusal.told,
+            refusal_cause: run.refusal.cause.map(str::to_owned),
+            refused_by: run.refusal.by,
+            clamped: asked.zip(to).map(|(asked, to)| Clamp { asked, to }),
+            dropped: run.dropped,
             usage: run.attempts.iter().fold(Usage::default(), |sum, a| sum.plus(&a.usage)),
             counted: run.attempts.iter().any(|a| a.estimated),
             moderation: run.moderation,
@@ -76,6 +92,7 @@ impl Hall {
             limits: run.limits,
             estimate: run.estimate,
             hold: run.hold.usd,
+            hold_expired: run.hold_expired,
             price,
             price_book: run.now.prices.version().to_owned(),
             started_ms: run.started_ms,

@@ -126,7 +126,7 @@ fn lowest(counter: &CounterUsage, config: &Config) -> Option<u64> {
     all.filter(same).map(|limit| limit.quota.max).min()
 }
 
-fn rfc3339(unix_ms: u64) -> String {
+pub(super) fn rfc3339(unix_ms: u64) -> String {
     let ms = i64::try_from(unix_ms).unwrap_or(i64::MAX);
     jiff::Timestamp::from_millisecond(ms).map(|at| at.to_string()).unwrap_or_default()
 }

@@ -126,6 +126,7 @@ fn every_command_has_a_help_that_teaches() {
         (&["policy"], &["test"]),
         (&["policy", "test"], &["_test.lua", "[DIR]", "Exit code"]),
         (&["usage"], &["--json", "--config"]),
+        (&["explain"], &["--json", "--config", "x-headgate-run", "Exit code"]),
     ] {
         let args: Vec<&str> = command.iter().copied().chain(["--help"]).collect();
         let shown = run(manifest(), &args);

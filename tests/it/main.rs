@@ -18,6 +18,7 @@ mod config_errors;
 mod crash;
 mod decode;
 mod embeddings;
+mod explain;
 mod failures;
 mod fallback;
 mod faults;

@@ -1,7 +1,7 @@
 //! The book as rows.
 
 use rusqlite::types::Type;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::domain::ids::RunId;
 use crate::domain::limit::{Unit, Window};
@@ -10,6 +10,7 @@ use crate::store::Now;
 use super::super::binding::leaves_at;
 use super::super::book::{Book, Entry, HOLD_TTL_MS, Hold, KEPT_MS, Put, Run, SumKey};
 use super::super::counter::Counter;
+use super::super::held::HeldRun;
 
 /// Most rows of one kind that one batch deletes: a few milliseconds of the writer's time.
 const DELETE_MAX: i64 = 2_000;
@@ -120,6 +121,12 @@ pub(super) fn delete_outlived(file: &Connection, now: Now) -> rusqlite::Result<b
         .execute([stored(now.unix_ms.saturating_sub(KEPT_MS)), DELETE_MAX])?;
     let full = |deleted: usize| i64::try_from(deleted).is_ok_and(|deleted| deleted >= DELETE_MAX);
     Ok(full(entries) || full(sums))
+}
+
+/// What the file knows of one run.
+pub(super) fn find(file: &Connection, id: RunId, now: Now) -> rusqlite::Result<Option<HeldRun>> {
+    let mut query = file.prepare("SELECT run, state, at_ms, hold FROM ledger_runs WHERE run = ?1")?;
+    query.query_row([id.as_bytes()], |row| run(row, now).map(|(id, state)| HeldRun::new(id, &state))).optional()
 }
 
 fn run(row: &Row<'_>, now: Now) -> rusqlite::Result<(RunId, Run)> {
