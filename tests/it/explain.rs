@@ -20,7 +20,6 @@ fn explained(folder: &Path, run_id: &str) -> String {
     assert_eq!((shown.status.code(), text(&shown.stderr).as_str()), (Some(0), ""), "{run_id}");
     let told = text(&shown.stdout);
     // For whoever reads the outputs themselves: `cargo test explain -- --nocapture`.
-    println!("{told}\n");
     told
 }
 
