@@ -161,6 +161,8 @@ struct About {
 /// All rooms built and sockets open; nothing is served yet.
 struct Opened {
     hall: Arc<Hall>,
+    /// Where runs go on that no connection owns.
+    detached: Handle,
     reloader: Reloader,
     client: TcpListener,
     admin: TcpListener,
@@ -176,12 +178,13 @@ impl Opened {
         let client = listen("server.listen", config.server.listen)?;
         let admin = listen("server.admin_listen", config.server.admin_listen)?;
         let store = Store::open(build::store_spec(&config.store)).map_err(|e| StartError(e.to_string()))?;
-        let hall = Hall::new(first, &store, Arc::new(Metrics::default()), start.log, detached);
+        let hall = Hall::new(first, &store, Arc::new(Metrics::default()), start.log, detached.clone())
+            .map_err(|error| StartError(error.to_string()))?;
         let given = config.server.admin_token.as_ref().map(|token| token.expose().to_owned());
         let token_is_new = given.is_none();
         let token = given.unwrap_or_else(|| uuid::Uuid::new_v4().simple().to_string());
         let reloader = Reloader::new(Arc::clone(&hall), start.config, start.env, fingerprint);
-        Ok(Opened { hall, reloader, client, admin, token, token_is_new })
+        Ok(Opened { hall, detached, reloader, client, admin, token, token_is_new })
     }
 
     async fn serve(
@@ -216,7 +219,8 @@ impl Opened {
         let (clients_handle, admin_handle) = (clients.handle(), admin.handle());
         let (clients, admin) = (actix_web::rt::spawn(clients), actix_web::rt::spawn(admin));
         let ended = CancellationToken::new();
-        let work = workers::start(&self.hall, &ended);
+        let sweep = workers::sweep(&self.hall, &ended);
+        let jobs = workers::respond(&self.hall, &self.detached, &drain);
         let watching = self.reloader.start(&ended);
         let _ = ready.send(Ok(about));
         drain.cancelled().await;
@@ -229,10 +233,11 @@ impl Opened {
                 idle(&self.hall, patience).await;
             } => {}
         }
+        self.hall.hand_jobs_back().await;
         clients_handle.stop(false).await;
         admin_handle.stop(false).await;
         ended.cancel();
-        for task in work.into_iter().chain([watching]) {
+        for task in [sweep, jobs, watching] {
             let _ = task.await;
         }
         let _ = (clients.await, admin.await);

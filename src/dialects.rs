@@ -104,6 +104,20 @@ pub trait Dialect: Sync {
     /// A new encoder per translated stream.
     fn encoder(&self, about: &About) -> Box<dyn StreamEncoder>;
 
+    /// An encoder that goes on behind the frames of an earlier one, which wrote them for the same answer.
+    fn resumed(&self, about: &About, earlier: &[Bytes]) -> Box<dyn StreamEncoder> {
+        let mut encoder = self.encoder(about);
+        for raw in earlier {
+            encoder.passed(&SseFrame { raw: raw.clone() });
+        }
+        encoder
+    }
+
+    /// What is said of an answer that waits to be made; none = the format has no words for that.
+    fn waiting(&self, _about: &About) -> Option<Waiting> {
+        None
+    }
+
     /// A frame that keeps proxies and clients from timing out and that no client shows.
     fn keep_alive(&self) -> Bytes;
 
@@ -120,6 +134,11 @@ pub trait Dialect: Sync {
     /// none = they never do.
     fn told_id(&self, _first: &Bytes) -> Option<String> {
         None
+    }
+
+    /// Whether `frame` is the last that a stream of this format has, however it ended; false where no frame tells.
+    fn is_last(&self, _frame: &Bytes) -> bool {
+        false
     }
 
     /// The frames that end a stream which its own user stopped; none = the format has no words for that.
@@ -164,6 +183,17 @@ pub trait StreamEncoder: Send + Sync {
         false
     }
 
+    /// Whether the stream that was passed has told its end.
+    fn has_ended(&self) -> bool {
+        false
+    }
+
+    /// The work on the answer begins, for the first time or once more: whatever was said of it before is void.
+    fn work_begins(&mut self, _out: &mut BytesMut) {}
+
+    /// Writes that the caller has cancelled the answer, where the format has words for it.
+    fn cancelled(&mut self, _out: &mut BytesMut) {}
+
     /// Takes note of what the run costs, before [`finish`]. Most formats have no place for it.
     ///
     /// [`finish`]: StreamEncoder::finish
@@ -171,6 +201,14 @@ pub trait StreamEncoder: Send + Sync {
 
     /// Writes the usage, if the client asked for it, and the end marker. Only after a `Finish` event.
     fn finish(&mut self, usage: Option<&Usage>, out: &mut BytesMut);
+}
+
+/// What is said of an answer that nobody works on yet.
+pub struct Waiting {
+    /// For whoever polls.
+    pub body: Bytes,
+    /// The first frames of its stream.
+    pub frames: Bytes,
 }
 
 /// A client's request, read just far enough to decide on it.

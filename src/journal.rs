@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::domain::ids::RunId;
+use crate::domain::kept::Pen;
 use crate::store::{Backend, Store, StoreError};
 
 use self::redis::RedisJournal;
@@ -43,11 +44,12 @@ impl Journal {
 
     /// Appends `frames`, the first of them as number `first`. Durable when it returns. Safe to repeat: what is there
     /// already is left alone.
-    /// Errors: `Corrupt` when the frames before `first` are not all there.
-    pub async fn append(&self, run: RunId, first: u64, frames: Vec<Bytes>, keep: Duration) -> Result<(), StoreError> {
+    /// Errors: `Corrupt` when the frames before `first` are not all there; `Superseded` where the run is a job and the
+    /// pen is not its newest.
+    pub async fn append(&self, pen: Pen, first: u64, frames: Vec<Bytes>, keep: Duration) -> Result<(), StoreError> {
         match &self.shelf {
-            Shelf::Sqlite(journal) => journal.append(run, first, frames).await,
-            Shelf::Redis(journal) => journal.append(run, first, frames, keep).await,
+            Shelf::Sqlite(journal) => journal.append(pen, first, frames).await,
+            Shelf::Redis(journal) => journal.append(pen, first, frames, keep).await,
             Shelf::ReadOnly => Err(StoreError::Refused("the store was opened for reading only".to_owned())),
         }
     }

@@ -26,6 +26,7 @@ pub mod pipeline;
 pub mod policy;
 pub mod pricing;
 pub mod providers;
+pub mod queue;
 pub mod runs;
 pub mod server;
 pub mod simulator;

@@ -10,6 +10,7 @@ mod exchange;
 mod failures;
 mod follow;
 mod headers;
+mod jobs;
 mod journaled;
 mod judge;
 mod live;
@@ -27,6 +28,7 @@ mod snapshot;
 mod spend;
 mod status;
 mod stream;
+mod upkeep;
 mod usage;
 
 use std::panic::AssertUnwindSafe;
@@ -39,6 +41,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use client::{Frame, Head, RunHandle};
 pub use follow::Follower;
+pub use jobs::{Enqueued, said_while_waiting};
 pub use journaled::Journaled;
 pub use money::Money;
 pub use receipt::Receipt;
@@ -48,7 +51,8 @@ pub use spend::Spend;
 pub use status::Status;
 
 use crate::journal::Journal;
-use crate::runs::{KeptRuns, Runs};
+use crate::queue::{Queue, QueueError};
+use crate::runs::{Jobs, KeptRuns, Process, Runs};
 use crate::store::Store;
 use crate::targets::Targets;
 use crate::telemetry::Metrics;
@@ -68,6 +72,8 @@ pub struct Hall {
     runs: Runs,
     kept: KeptRuns,
     journal: Journal,
+    jobs: Jobs,
+    queue: Queue,
     live: LiveRuns,
     /// For runs that may outlive their connection's thread.
     runtime: Handle,
@@ -79,21 +85,31 @@ pub struct Hall {
 
 impl Hall {
     /// `runtime` takes the runs that may outlive their connection.
-    pub fn new(first: Snapshot, store: &Store, metrics: Arc<Metrics>, log: LogSink, runtime: Handle) -> Arc<Self> {
+    /// Errors: a queue that can't be reached at the store's address.
+    pub fn new(
+        first: Snapshot,
+        store: &Store,
+        metrics: Arc<Metrics>,
+        log: LogSink,
+        runtime: Handle,
+    ) -> Result<Arc<Self>, QueueError> {
         metrics.config_generation.set(first.generation);
-        Arc::new(Hall {
+        let process = Process::mint();
+        Ok(Arc::new(Hall {
             snapshot: ArcSwap::from_pointee(first),
             money: Money::new(store, Arc::clone(&metrics)),
             runs: Runs::new(store),
-            kept: KeptRuns::new(store),
+            kept: KeptRuns::new(store, &process),
             journal: Journal::new(store),
+            jobs: Jobs::new(store, &process),
+            queue: Queue::new(store)?,
             live: LiveRuns::default(),
             runtime,
             targets: Targets::default(),
             metrics,
             status: Status::default(),
             log,
-        })
+        }))
     }
 
     /// The config generation in force.
@@ -121,6 +137,10 @@ impl Hall {
 
     pub fn journal(&self) -> &Journal {
         &self.journal
+    }
+
+    pub fn queue(&self) -> &Queue {
+        &self.queue
     }
 
     pub fn targets(&self) -> &Targets {
@@ -164,6 +184,9 @@ impl Hall {
 
     /// admit -> route -> reserve -> moderate -> attempt. What follows, on every path, is `settle`.
     async fn story(&self, run: &mut Run, client: &mut Client) -> Result<Delivered, End> {
+        if let Some(error) = run.call.job.as_ref().and_then(|job| job.refused.clone()) {
+            return Err(error.into());
+        }
         let plan = self.admit(run)?;
         self.reserve(run, &plan).await?;
         self.moderate(run, &plan, client).await?;

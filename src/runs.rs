@@ -1,5 +1,6 @@
 //! The record of every finished run, kept for [`KEPT`]: receipts and lists are read from here.
 
+mod jobs;
 mod kept;
 mod redis;
 mod sqlite;
@@ -7,16 +8,37 @@ mod sqlite;
 use std::sync::Arc;
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use crate::domain::ids::RunId;
 use crate::domain::record::RunRecord;
 use crate::store::{Backend, Store, StoreError};
 
+pub use self::jobs::{Claimed, Jobs, Queued};
 pub use self::kept::{KeptRuns, Opened, Opening, PROCESS_LEASE};
 use self::redis::RedisRuns;
 use self::sqlite::{Archive, FileRuns};
 
 /// How long a record can be read.
 pub const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// This process, as the owner of runs: no other one, before or after it, has its name.
+#[derive(Clone, Debug)]
+pub struct Process(Arc<str>);
+
+impl Process {
+    pub fn mint() -> Self {
+        Process(Uuid::new_v4().simple().to_string().into())
+    }
+
+    fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn as_bytes(&self) -> Vec<u8> {
+        self.0.as_bytes().to_vec()
+    }
+}
 
 /// Run records. Clones share them.
 #[derive(Clone)]

@@ -1,5 +1,6 @@
 //! The client listener: connections, callers, the route table. Handlers decode, call the hall and copy bytes.
 
+mod background;
 mod body;
 mod caller;
 mod chat;

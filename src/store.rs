@@ -56,6 +56,8 @@ pub enum StoreError {
     Corrupt(String),
     /// The run has no open hold: it was settled, voided, has expired, or never had one.
     NoHold(RunId),
+    /// Somebody else has taken over since: what is written now comes too late.
+    Superseded(RunId),
 }
 
 impl fmt::Display for StoreError {
@@ -66,6 +68,7 @@ impl fmt::Display for StoreError {
             StoreError::Refused(why) => write!(f, "the store can't be used: {why}"),
             StoreError::Corrupt(why) => write!(f, "the store's content can't be trusted: {why}"),
             StoreError::NoHold(run) => write!(f, "{run} has no open hold; start a new run"),
+            StoreError::Superseded(run) => write!(f, "{run} was cancelled, or is run by another process now"),
         }
     }
 }

@@ -63,6 +63,7 @@ pub struct Metrics {
     pub config_generation: Gauge<u64, AtomicU64>,
     pub holds_open: Gauge,
     pub runs_open: Gauge,
+    pub jobs_queued: Gauge,
     pub upstream_open: Gauge,
     pub store_up: Gauge,
     pub breaker_state: Family<TargetLabel, Gauge>,
@@ -96,6 +97,11 @@ impl Default for Metrics {
                 Gauge::default()
             ),
             holds_open: register!("headgate_holds_open", "Holds taken by this process and not ended", Gauge::default()),
+            jobs_queued: register!(
+                "headgate_jobs_queued",
+                "Jobs that wait for a worker, in the whole fleet",
+                Gauge::default()
+            ),
             runs_open: register!("headgate_runs_open", "Runs in this process", Gauge::default()),
             upstream_open: register!("headgate_upstream_open", "Calls to providers under way", Gauge::default()),
             store_up: register!("headgate_store_up", "1 while the store answers", Gauge::default()),

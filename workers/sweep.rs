@@ -1,12 +1,14 @@
 //! The sweep: keeps the holds of this process alive, ends those of dead ones, hands in late settlements, and shows
 //! what only a look from outside can tell (store, breakers, policies).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::ids::RunId;
 use crate::pipeline::Hall;
 use crate::store::StoreError;
 use crate::targets::BreakerState;
@@ -24,17 +26,20 @@ const SHOW_LIFE_EVERY: u32 = 2;
 
 const PURGE_EVERY: u32 = 60;
 
+/// A job of a dead process is claimed again within its lease and this.
+const JOBS_EVERY: u32 = 2;
+
 pub(super) async fn run(hall: Arc<Hall>, stop: CancellationToken) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut store_was_up = true;
+    let (mut store_was_up, mut strays) = (true, HashSet::new());
     for tick in 0_u32.. {
         tokio::select! {
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
         hall.money().retry_waiting().await;
-        if let Err(error) = work(&hall, tick).await {
+        if let Err(error) = work(&hall, tick, &mut strays).await {
             tracing::debug!(%error, "the rest of a sweep waits for the next one");
         }
         store_was_up = tell_store(&hall, store_was_up);
@@ -42,7 +47,8 @@ pub(super) async fn run(hall: Arc<Hall>, stop: CancellationToken) {
     }
 }
 
-async fn work(hall: &Hall, tick: u32) -> Result<(), StoreError> {
+/// `strays` are jobs that this process was given and did not know when it last looked.
+async fn work(hall: &Hall, tick: u32, strays: &mut HashSet<RunId>) -> Result<(), StoreError> {
     hall.money().ping().await?;
     if tick.is_multiple_of(RENEW_EVERY) {
         hall.money().renew().await?;
@@ -53,6 +59,9 @@ async fn work(hall: &Hall, tick: u32) -> Result<(), StoreError> {
     }
     if tick.is_multiple_of(SHOW_LIFE_EVERY) {
         hall.show_life().await?;
+    }
+    if tick.is_multiple_of(JOBS_EVERY) {
+        *strays = hall.keep_jobs_going(strays).await?;
     }
     if tick.is_multiple_of(PURGE_EVERY) {
         hall.purge().await?;

@@ -1,15 +1,22 @@
 //! Work that no connection owns: one file per kind.
 
+mod respond;
 mod sweep;
 
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::pipeline::Hall;
 
-/// Starts every worker on the current runtime. They end soon after `stop` is cancelled.
-pub fn start(hall: &Arc<Hall>, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
-    vec![tokio::spawn(sweep::run(Arc::clone(hall), stop.clone()))]
+/// Starts the sweep, which ends soon after `stop` is cancelled.
+pub fn sweep(hall: &Arc<Hall>, stop: &CancellationToken) -> JoinHandle<()> {
+    tokio::spawn(sweep::run(Arc::clone(hall), stop.clone()))
+}
+
+/// Starts to run queued jobs on `runtime`. No further job is begun once `drain` is cancelled.
+pub fn respond(hall: &Arc<Hall>, runtime: &Handle, drain: &CancellationToken) -> JoinHandle<()> {
+    runtime.spawn(respond::run(Arc::clone(hall), drain.clone()))
 }

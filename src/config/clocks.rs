@@ -58,6 +58,11 @@ pub(super) fn breaker(root: &Section<'_>) -> Breaker {
 }
 
 pub(super) fn background(root: &Section<'_>) -> Background {
-    let section = root.section("background", &["keep_results"]);
-    Background { keep_results: section.duration_or("keep_results", LONGEST_KEPT, Duration::from_secs(24 * 3_600)) }
+    let section = root.section("background", &["timeout", "concurrency", "poison_limit", "keep_results"]);
+    Background {
+        timeout: section.duration_or("timeout", LONGEST_KEPT, Duration::from_secs(3_600)),
+        concurrency: section.get("concurrency").and_then(|field| field.small(1, 10_000)).unwrap_or(64),
+        poison_limit: section.get("poison_limit").and_then(|field| field.small(1, 1_000)).unwrap_or(3),
+        keep_results: section.duration_or("keep_results", LONGEST_KEPT, Duration::from_secs(24 * 3_600)),
+    }
 }

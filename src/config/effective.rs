@@ -59,7 +59,12 @@ impl Config {
             "timeouts": timeouts(&self.timeouts),
             "retry": { "attempts": self.retry.attempts, "max_wait": print_duration(self.retry.max_wait) },
             "breaker": { "errors": self.breaker.errors, "open": print_duration(self.breaker.open) },
-            "background": { "keep_results": print_duration(self.background.keep_results) },
+            "background": {
+                "timeout": print_duration(self.background.timeout),
+                "concurrency": self.background.concurrency,
+                "poison_limit": self.background.poison_limit,
+                "keep_results": print_duration(self.background.keep_results),
+            },
         });
         serde_yaml::to_string(&without_nulls(document)).unwrap_or_else(|error| format!("# can't be printed: {error}\n"))
     }

@@ -389,6 +389,12 @@ pub struct Breaker {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Background {
+    /// The longest that a job may work, from its first call on.
+    pub timeout: Duration,
+    /// Jobs that one process works on at a time.
+    pub concurrency: u32,
+    /// Processes that a job may take with it before it is given up.
+    pub poison_limit: u32,
     /// How long a journaled run can be read again.
     pub keep_results: Duration,
 }

@@ -154,6 +154,10 @@ pub(super) fn facts(error: &GatewayError) -> ErrorFacts {
             let message = "The gateway process that worked on this answer is gone, and with it the rest; ask again.";
             row(502, Class::Unavailable, "run_lost", message.into(), Retry::Free)
         }
+        GatewayError::WorkerDied { times } => {
+            let message = format!("The worker died {times} times over this job, so it is not tried again.");
+            row(500, Class::Server, "worker_died", message, Retry::Never)
+        }
         GatewayError::Flagged { categories } => {
             let message = format!(
                 "Blocked by the moderation of this tier ({}). Change the prompt and try again.",

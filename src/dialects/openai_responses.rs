@@ -17,7 +17,7 @@ mod translate;
 use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::json;
 
-use super::{About, Decoded, Dialect, ErrorReply, StreamEncoder, errors, openai_error};
+use super::{About, Decoded, Dialect, ErrorReply, StreamEncoder, Waiting, errors, openai_error};
 use crate::domain::chat::{ChatReply, ChatRequest, Wire};
 use crate::domain::error::GatewayError;
 use crate::domain::ids::RunId;
@@ -74,6 +74,19 @@ impl Dialect for OpenAiResponses {
 
     fn encoder(&self, about: &About) -> Box<dyn StreamEncoder> {
         Box::new(stream::Encoder::new(about))
+    }
+
+    fn resumed(&self, about: &About, earlier: &[Bytes]) -> Box<dyn StreamEncoder> {
+        Box::new(stream::Encoder::resumed(about, earlier))
+    }
+
+    fn is_last(&self, frame: &Bytes) -> bool {
+        let ends = ["completed", "incomplete", "failed"].map(|end| format!("event: response.{end}\n"));
+        ends.iter().any(|end| frame.starts_with(end.as_bytes()))
+    }
+
+    fn waiting(&self, about: &About) -> Option<Waiting> {
+        Some(stream::waiting(about))
     }
 
     fn keep_alive(&self) -> Bytes {

@@ -87,6 +87,10 @@ pub enum GatewayError {
     IdempotencyKeyReused,
     /// The process that ran this run died in the middle of it.
     RunLost,
+    /// Every process that worked on the job died over it.
+    WorkerDied {
+        times: u32,
+    },
     /// The tier's moderation found something; a model never saw it.
     Flagged {
         categories: Vec<String>,

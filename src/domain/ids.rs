@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// One key of ours at a provider, as far as it may be remembered: not its text.
@@ -46,6 +47,16 @@ impl RunId {
         RunId(Uuid::from_bytes(bytes))
     }
 
+    /// The id of the `n`th attempt at this run, from the second on: as hard to guess as the run's own, and of its time.
+    pub fn again(&self, n: u64) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(self.as_bytes());
+        hash.update(n.to_be_bytes());
+        let mut id = *self.as_bytes();
+        id[7..].copy_from_slice(&hash.finalize()[7..16]);
+        RunId::from_bytes(id)
+    }
+
     /// The smallest id that can be minted at `unix_ms`: ids start with their time.
     pub fn first_at(unix_ms: u64) -> Self {
         let mut id = [0; 16];
@@ -84,6 +95,14 @@ impl TryFrom<String> for RunId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_attempt_at_a_run_has_an_id_of_its_own_and_keeps_the_time() {
+        let id = RunId::mint();
+        assert_eq!(id.again(2), id.again(2));
+        assert_ne!(id.again(2), id.again(3));
+        assert_eq!(id.again(2).as_bytes()[..6], id.as_bytes()[..6]);
+    }
 
     #[test]
     fn an_id_survives_its_text_form_and_nothing_else_parses() {

@@ -19,6 +19,42 @@ pub struct KeptAbout {
     pub stream: bool,
     /// Unix milliseconds.
     pub created_ms: u64,
+    /// None where a connection owns the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobAbout>,
+}
+
+/// What it takes to start a run without the request that asked for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobAbout {
+    pub request_id: String,
+    pub team: String,
+    /// Headers that a provider of the client's format has to see.
+    pub forwarded: Vec<(String, String)>,
+}
+
+/// The right to write the answer of a job. The newest claim has the highest fence; whoever writes under an older one
+/// has been taken for dead, and is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pen {
+    pub run: RunId,
+    /// None for the run of a connection, whose process is its only writer.
+    pub fence: Option<u64>,
+}
+
+impl Pen {
+    /// Of a run that its connection owns.
+    pub fn unfenced(run: RunId) -> Self {
+        Pen { run, fence: None }
+    }
+
+    /// The id of the money that this claim sets aside: what a dead process held is not ours to spend.
+    pub fn hold(&self) -> RunId {
+        match self.fence {
+            None | Some(0 | 1) => self.run,
+            Some(fence) => self.run.again(fence),
+        }
+    }
 }
 
 pub const KEPT_VERSION: u16 = 1;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::domain::ids::RunId;
+use crate::domain::kept::Pen;
 use crate::store::StoreError;
 use crate::store::redis::{Redis, Script};
 
@@ -25,12 +26,15 @@ impl RedisJournal {
         RedisJournal { store, append: Arc::new(Script::new(&[include_str!("append.lua")])) }
     }
 
-    pub async fn append(&self, run: RunId, first: u64, frames: Vec<Bytes>, keep: Duration) -> Result<(), StoreError> {
+    pub async fn append(&self, pen: Pen, first: u64, frames: Vec<Bytes>, keep: Duration) -> Result<(), StoreError> {
+        let run = pen.run;
         let mut args = vec![run.to_string().into_bytes(), first.to_string().into_bytes()];
         args.push(keep.as_millis().to_string().into_bytes());
+        args.push(pen.fence.map(|fence| fence.to_string()).unwrap_or_default().into_bytes());
         args.extend(frames.iter().map(|frame| frame.to_vec()));
         match self.store.run::<i64>(&self.append, &args).await? {
             1 => Ok(()),
+            -1 => Err(StoreError::Superseded(run)),
             _ => Err(gap(run, first)),
         }
     }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use crate::domain::ids::RunId;
+use crate::domain::kept::Pen;
 use crate::store::sqlite::Sqlite;
 use crate::store::{Clock, StoreError};
 
@@ -25,23 +26,25 @@ impl SqliteJournal {
         SqliteJournal { store, clock }
     }
 
-    pub async fn append(&self, run: RunId, first: u64, frames: Vec<Bytes>) -> Result<(), StoreError> {
-        let whole = self
-            .store
+    pub async fn append(&self, pen: Pen, first: u64, frames: Vec<Bytes>) -> Result<(), StoreError> {
+        let run = pen.run;
+        // A refusal must not fail the transaction: that would take everyone else's work in this batch along.
+        self.store
             .write(move |file| {
-                // A gap must not fail the job: that would take everyone else's work in this batch along.
+                if pen.fence.is_some() && fence(file, run)? != pen.fence {
+                    return Ok(Err(StoreError::Superseded(run)));
+                }
                 if next(file, run)? < first {
-                    return Ok(false);
+                    return Ok(Err(gap(run, first)));
                 }
                 let mut insert = file
                     .prepare_cached("INSERT OR IGNORE INTO journal_frames (run, number, frame) VALUES (?1, ?2, ?3)")?;
                 for (number, frame) in (first..).zip(&frames) {
                     insert.execute((run.as_bytes(), number.cast_signed(), &frame[..]))?;
                 }
-                Ok(true)
+                Ok(Ok(()))
             })
-            .await?;
-        if whole { Ok(()) } else { Err(gap(run, first)) }
+            .await?
     }
 
     pub async fn read(&self, run: RunId, from: u64) -> Result<Vec<Bytes>, StoreError> {
@@ -88,6 +91,12 @@ impl SqliteJournal {
             }
         }
     }
+}
+
+/// The newest fence of a job; none where the run is none, or is forgotten.
+fn fence(file: &Connection, run: RunId) -> rusqlite::Result<Option<u64>> {
+    let mut query = file.prepare_cached("SELECT fence FROM jobs WHERE run = ?1")?;
+    query.query_row([run.as_bytes()], |row| row.get::<_, i64>(0).map(i64::cast_unsigned)).optional()
 }
 
 /// The number that the next frame of `run` has.

@@ -118,7 +118,7 @@ impl From<NanoUsd> for Amount {
 }
 
 /// What a run has cost, as a whole and by target.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bill {
     pub total: Amount,
     /// Each target that was called, once, by `provider/model`, with its part. One that was not called is charged

@@ -91,7 +91,7 @@ impl Hall {
             None => Arc::clone(&run.now.config.limits),
         };
         let subjects = subjects(run, plan, &limits);
-        run.limits = self.money.reserve(Reserve { run: run.call.run, subjects, amount: plan.worst, limits }).await?;
+        run.limits = self.money.reserve(Reserve { run: run.hold_id(), subjects, amount: plan.worst, limits }).await?;
         run.hold = plan.worst;
         run.held = true;
         Ok(())

@@ -152,7 +152,7 @@ impl Hall {
         if more == Amount::default() {
             return Ok(());
         }
-        self.money.extend(run.call.run, more).await?;
+        self.money.extend(run.hold_id(), more).await?;
         run.hold = run.hold.plus(more);
         Ok(())
     }

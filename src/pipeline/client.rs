@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::recorder::Recorder;
+use super::upkeep::Owed;
 
 /// Frames that may wait between a run and a slow reader; the run stops reading upstream behind them.
 const FRAMES_IN_FLIGHT: usize = 8;
@@ -148,8 +149,20 @@ impl Client {
         }
     }
 
+    /// Notes what the run owes, to be written with its end.
+    pub(super) fn owe(&mut self, owed: &Owed) {
+        if let Out::Journal(recorder) = &mut self.out {
+            recorder.owe(owed.text());
+        }
+    }
+
+    /// Somebody else has the run now: cancelled it, or took it for dead.
+    pub(super) fn is_overtaken(&self) -> bool {
+        matches!(&self.out, Out::Journal(recorder) if recorder.is_overtaken())
+    }
+
     /// Nothing more will come, whole or not.
-    pub(super) async fn close(mut self) {
+    pub(super) async fn close(&mut self) {
         if let Out::Journal(recorder) = &mut self.out {
             recorder.close().await;
         }

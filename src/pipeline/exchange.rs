@@ -51,7 +51,7 @@ pub(super) fn outbound(run: &mut Run, step: &Step, key: Option<&ApiKey>) -> Resu
     let call = &run.call;
     let (decoded, adapter) = (&*call.decoded, step.adapter);
     let mut headers = credentials(step, key);
-    let (body, dropped) = if adapter.wire() == call.dialect.wire() {
+    let (body, dropped) = if run.passes(adapter) {
         headers.extend(call.forwarded.iter().cloned());
         let cleaned = call.dialect.without_foreign(decoded);
         let passed = passed(step, cleaned.as_ref().unwrap_or(decoded));

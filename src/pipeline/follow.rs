@@ -45,22 +45,39 @@ impl Hall {
 
     /// As [`Hall::reattach`], on a connection that is linked already.
     pub(super) async fn follow(&self, run: RunId, from: u64, follower: Follower, client: Client) {
-        if let Some(live) = self.live.find(run) {
-            return self.follow_live(&live, from, follower, client).await;
-        }
         let mut link = Link { client, follower, keep_alive: self.snapshot().config.timeouts.keep_alive };
         // A client that left needs nothing more.
-        let _ = self.stored(run, from, &mut link).await;
+        let _ = self.follow_anywhere(run, from, &mut link).await;
     }
 
     pub(super) async fn follow_live(&self, live: &Live, from: u64, follower: Follower, client: Client) {
         let mut link = Link { client, follower, keep_alive: self.snapshot().config.timeouts.keep_alive };
-        let _ = link.live(live, from).await;
+        let _ = self.follow_here(live, from, &mut link).await;
     }
 
-    /// A run that has ended, or that another process runs.
-    async fn stored(&self, run: RunId, mut from: u64, link: &mut Link) -> Result<(), Gone> {
+    async fn follow_here(&self, live: &Live, from: u64, link: &mut Link) -> Result<(), Gone> {
+        match link.live(live, from).await? {
+            // What is left of it is in the store, or will be.
+            Some((run, next)) => self.stored(run, next, link, false).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn follow_anywhere(&self, run: RunId, from: u64, link: &mut Link) -> Result<(), Gone> {
+        match self.live.find(run) {
+            Some(live) => self.follow_here(&live, from, link).await,
+            None => self.stored(run, from, link, true).await,
+        }
+    }
+
+    /// A run that has ended, that another process runs, or that waits. `may_come_here` = this process may be the one
+    /// that takes it up.
+    async fn stored(&self, run: RunId, mut from: u64, link: &mut Link, may_come_here: bool) -> Result<(), Gone> {
+        let mut last = None;
         loop {
+            if may_come_here && let Some(live) = self.live.find(run) {
+                return Box::pin(self.follow_here(&live, from, link)).await;
+            }
             // The state first: what it says of the end holds for the frames that are read after it.
             let kept = match self.kept.find(run).await {
                 Ok(Some(kept)) => kept,
@@ -76,6 +93,7 @@ impl Hall {
                 };
                 let read = frames.len();
                 from += read as u64;
+                last = frames.last().cloned().or(last);
                 for frame in frames {
                     link.client.send(frame).await?;
                 }
@@ -87,9 +105,21 @@ impl Hall {
                 KeptState::Running => link.pause(sleep(LOOK_EVERY)).await?,
                 KeptState::Lost => return link.fail(&GatewayError::RunLost).await,
                 KeptState::Whole => return link.client.end().await,
+                KeptState::Broken if self.was_told_to_the_end(run, from, last, link.follower.dialect).await => {
+                    return link.client.end().await;
+                }
                 KeptState::Broken => return Ok(()),
             }
         }
+    }
+
+    /// Whether the frame before number `next` says that there are no more, though the answer is not whole.
+    async fn was_told_to_the_end(&self, run: RunId, next: u64, last: Option<Bytes>, dialect: &dyn Dialect) -> bool {
+        let last = match (last, next.checked_sub(1)) {
+            (None, Some(number)) => self.journal.read(run, number).await.unwrap_or_default().into_iter().next(),
+            (last, _) => last,
+        };
+        last.is_some_and(|last| dialect.is_last(&last))
     }
 }
 
@@ -101,9 +131,11 @@ struct Link {
 }
 
 impl Link {
-    async fn live(&mut self, live: &Live, from: u64) -> Result<(), Gone> {
+    /// Follows a run of this process to its end. A job that ends here in the middle may have been cancelled, or be run
+    /// by another process from now on: it is answered, with the number of the next frame.
+    async fn live(&mut self, live: &Live, from: u64) -> Result<Option<(RunId, u64)>, Gone> {
         let mut changes = live.changes();
-        let mut seen = live.pieces_before(from);
+        let (mut seen, mut number) = (0, 0);
         loop {
             let news = live.since(seen);
             seen += news.pieces.len();
@@ -111,13 +143,24 @@ impl Link {
                 self.head(head, body).await?;
             }
             for piece in news.pieces {
-                let (Piece::Frame(bytes) | Piece::Aside(bytes)) = piece;
-                self.client.send(bytes).await?;
+                match piece {
+                    Piece::Frame(bytes) => {
+                        if number >= from {
+                            self.client.send(bytes).await?;
+                        }
+                        number += 1;
+                    }
+                    Piece::Aside(bytes) if from == 0 || number > from => self.client.send(bytes).await?,
+                    Piece::Aside(_) => {}
+                }
             }
             match news.end {
-                Some(KeptState::Whole) => return self.client.end().await,
-                Some(_) if !self.client.head_sent() => return self.fail(&GatewayError::StoreUnavailable).await,
-                Some(_) => return Ok(()),
+                Some(KeptState::Whole) => return self.client.end().await.map(|()| None),
+                Some(_) if live.pen.is_some() => return Ok(live.pen.map(|pen| (pen.run, number.max(from)))),
+                Some(_) if !self.client.head_sent() => {
+                    return self.fail(&GatewayError::StoreUnavailable).await.map(|()| None);
+                }
+                Some(_) => return Ok(None),
                 None => self.pause(async { drop(changes.changed().await) }).await?,
             }
         }

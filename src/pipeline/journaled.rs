@@ -44,9 +44,17 @@ impl Hall {
             dialect: call.dialect.name().to_owned(),
             stream: call.decoded.stream,
             created_ms: unix_ms(),
+            job: None,
         };
         let keep = self.snapshot().config.background.keep_results;
-        let opening = Opening { about: &about, request: &how.request, claim: how.claim, name: how.name };
+        let opening = Opening {
+            about: &about,
+            request: &how.request,
+            claim: how.claim,
+            name: how.name,
+            head: None,
+            queued: None,
+        };
         let error = match self.kept.open(opening, keep).await {
             Ok(Opened::New) => {
                 let live = self.start_kept(call, &how, keep, &client);
@@ -67,7 +75,7 @@ impl Hall {
     fn start_kept(self: &Arc<Self>, call: Call, how: &Journaled, keep: Duration, client: &Client) -> Arc<Live> {
         let run = call.run;
         let stop = if how.outlives_connection { CancellationToken::new() } else { client.gone() };
-        let live = self.live.start(run, stop.clone());
+        let live = self.live.start(run, stop.clone(), None);
         let (kept, journal) = (self.kept.clone(), self.journal.clone());
         let recorder = Recorder::new(run, Arc::clone(&live), kept, journal, keep, how.claim, Naming::of(&call));
         let hall = Arc::clone(self);
@@ -95,7 +103,9 @@ impl Hall {
 
     /// Forgets a journaled run, its request and its answer. One that still runs is stopped.
     pub async fn delete(&self, kept: &KeptRun) -> Result<(), StoreError> {
-        if kept.state == KeptState::Running {
+        if kept.about.job.is_some() {
+            self.cancel(kept).await?;
+        } else if kept.state == KeptState::Running {
             self.stop(kept.about.id).await?;
         }
         self.kept.forget(kept.about.id, None).await?;

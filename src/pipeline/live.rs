@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::ids::RunId;
-use crate::domain::kept::{KeptHead, KeptState};
+use crate::domain::kept::{KeptHead, KeptState, Pen};
 
 #[derive(Default)]
 pub(super) struct LiveRuns {
@@ -17,9 +17,9 @@ pub(super) struct LiveRuns {
 }
 
 impl LiveRuns {
-    /// `stop` ends the run.
-    pub(super) fn start(&self, run: RunId, stop: CancellationToken) -> Arc<Live> {
-        let live = Arc::new(Live { said: Mutex::default(), changed: watch::Sender::new(()), stop });
+    /// `stop` ends the run. `pen` is what a job is written with.
+    pub(super) fn start(&self, run: RunId, stop: CancellationToken, pen: Option<Pen>) -> Arc<Live> {
+        let live = Arc::new(Live { said: Mutex::default(), changed: watch::Sender::new(()), stop, pen });
         locked(&self.by_id).insert(run, Arc::clone(&live));
         live
     }
@@ -32,6 +32,11 @@ impl LiveRuns {
         locked(&self.by_id).keys().copied().collect()
     }
 
+    /// The pens of all jobs.
+    pub(super) fn pens(&self) -> Vec<Pen> {
+        locked(&self.by_id).values().filter_map(|live| live.pen).collect()
+    }
+
     /// The run has ended; who follows it still sees its end.
     pub(super) fn remove(&self, run: RunId) {
         locked(&self.by_id).remove(&run);
@@ -42,6 +47,8 @@ pub(super) struct Live {
     said: Mutex<Said>,
     changed: watch::Sender<()>,
     pub(super) stop: CancellationToken,
+    /// None where a connection owns the run.
+    pub(super) pen: Option<Pen>,
 }
 
 #[derive(Default)]
@@ -94,32 +101,9 @@ impl Live {
         let pieces = said.pieces.get(seen..).unwrap_or_default().to_vec();
         News { head: said.head.clone(), pieces, end: said.end }
     }
-
-    /// How many pieces come before frame number `frame`.
-    pub(super) fn pieces_before(&self, frame: u64) -> usize {
-        let mut frames = 0;
-        let before = |piece: &&Piece| {
-            frames += u64::from(matches!(piece, Piece::Frame(_)));
-            frames <= frame
-        };
-        locked(&self.said).pieces.iter().take_while(before).count()
-    }
 }
 
 /// What is behind these locks is valid after every statement, so a panic elsewhere is no reason to give up.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_follower_that_starts_at_a_frame_skips_that_many_frames_and_the_comments_before_them() {
-        let live = LiveRuns::default().start(RunId::mint(), CancellationToken::new());
-        let frame = |text: &'static str| Piece::Frame(Bytes::from_static(text.as_bytes()));
-        live.say([frame("a"), Piece::Aside(Bytes::from_static(b": x")), frame("b")]);
-        assert_eq!([0, 1, 2, 9].map(|frame| live.pieces_before(frame)), [0, 2, 3, 3]);
-    }
 }

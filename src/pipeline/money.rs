@@ -86,6 +86,11 @@ impl Money {
         self.closed(&run);
     }
 
+    /// Leaves the hold to expire: what it paid for is nobody's but ours.
+    pub(super) fn abandon(&self, run: RunId) {
+        self.closed(&run);
+    }
+
     /// Keeps the holds of open runs from expiring. Called every 15 s.
     pub async fn renew(&self) -> Result<(), StoreError> {
         let open: Vec<RunId> = locked(&self.open).iter().copied().collect();

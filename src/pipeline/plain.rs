@@ -42,7 +42,7 @@ impl Exchange<'_> {
         };
         drop(answer);
         let undecodable = |error| failed(failures::undecodable(step, Phase::FirstContent, error), sent);
-        if step.adapter.wire() == run.call.dialect.wire() {
+        if run.passes(step.adapter) {
             let seen = step.adapter.inspect(&json::mended(&body)).map_err(undecodable)?;
             let sighting = Sighting { reported: seen.usage, output_bytes: seen.output_bytes, whole: true };
             if !seen.has_content && seen.finish.is_none() {

@@ -54,10 +54,10 @@ impl<'a> Reading<'a> {
     pub(super) fn new(step: &'a Step, run: &Run) -> Self {
         let call = &run.call;
         let about = about(run, None, step.target.model.to_string());
-        let output = if step.adapter.wire() == call.dialect.wire() {
+        let output = if run.passes(step.adapter) {
             Output::Pass { show_usage: call.decoded.include_usage, behind: None }
         } else {
-            Output::Translate(call.dialect.encoder(&about))
+            Output::Translate(run.encoder(&about))
         };
         Reading {
             step,

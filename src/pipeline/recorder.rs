@@ -9,10 +9,10 @@ use tokio::time::{Instant, sleep};
 
 use crate::dialects::Dialect;
 use crate::domain::ids::RunId;
-use crate::domain::kept::{Claim, KeptHead, KeptName, KeptState, NameKind};
+use crate::domain::kept::{Claim, KeptHead, KeptName, KeptState, NameKind, Pen};
 use crate::domain::sse::{SseCaps, SseSplitter};
 use crate::journal::Journal;
-use crate::runs::KeptRuns;
+use crate::runs::{Jobs, KeptRuns};
 use crate::store::StoreError;
 
 use super::client::{Gone, Head};
@@ -27,10 +27,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 const NOT_REPLAYED: &[&str] = &["x-request-id", "request-id", "ratelimit", "ratelimit-policy"];
 
 pub(super) struct Recorder {
-    run: RunId,
+    pen: Pen,
     live: Arc<Live>,
     kept: KeptRuns,
     journal: Journal,
+    /// None where a connection owns the run.
+    job: Option<OfJob>,
     keep: Duration,
     claim: Option<Claim>,
     /// Number of the next frame.
@@ -38,6 +40,15 @@ pub(super) struct Recorder {
     told: Told,
     failed: bool,
     naming: Naming,
+}
+
+/// What is different where the queue owns the run.
+struct OfJob {
+    jobs: Jobs,
+    /// What it owes, once that is known.
+    owed: Option<String>,
+    /// Somebody else writes now.
+    overtaken: bool,
 }
 
 /// How a run is found by the id that its answer tells.
@@ -79,7 +90,31 @@ impl Recorder {
         claim: Option<Claim>,
         naming: Naming,
     ) -> Self {
-        Recorder { run, live, kept, journal, keep, claim, next: 0, told: Told::Nothing, failed: false, naming }
+        let (pen, told) = (Pen::unfenced(run), Told::Nothing);
+        Recorder { pen, live, kept, journal, job: None, keep, claim, next: 0, told, failed: false, naming }
+    }
+
+    /// Of a job whose head was told when it was queued, and whose next frame is number `next`.
+    pub(super) fn of_job(
+        pen: Pen,
+        live: Arc<Live>,
+        (kept, journal, jobs): (KeptRuns, Journal, Jobs),
+        keep: Duration,
+        naming: Naming,
+        next: u64,
+    ) -> Self {
+        let job = Some(OfJob { jobs, owed: None, overtaken: false });
+        Recorder { pen, live, kept, journal, job, keep, claim: None, next, told: Told::Head, failed: false, naming }
+    }
+
+    pub(super) fn owe(&mut self, owed: Option<String>) {
+        if let Some(job) = &mut self.job {
+            job.owed = owed;
+        }
+    }
+
+    pub(super) fn is_overtaken(&self) -> bool {
+        self.job.as_ref().is_some_and(|job| job.overtaken)
     }
 
     pub(super) fn head_sent(&self) -> bool {
@@ -87,7 +122,7 @@ impl Recorder {
     }
 
     pub(super) fn has_failed(&self) -> bool {
-        self.failed
+        self.failed && !self.is_overtaken()
     }
 
     pub(super) async fn head(&mut self, head: Head) -> Result<(), Gone> {
@@ -95,7 +130,7 @@ impl Recorder {
             return Ok(());
         }
         let (kept, body) = parts(head);
-        let (run, runs, claim) = (self.run, self.kept.clone(), self.claim);
+        let (run, runs, claim) = (self.pen.run, self.kept.clone(), self.claim);
         match &body {
             None => self.patiently(|| runs.set_head(run, &kept)).await?,
             Some(body) if kept.status == 200 => {
@@ -115,8 +150,13 @@ impl Recorder {
         if let Some(frame) = frames.first().filter(|_| self.next == 0) {
             self.name(frame).await?;
         }
-        let (run, journal, first, keep) = (self.run, self.journal.clone(), self.next, self.keep);
-        self.patiently(|| journal.append(run, first, frames.clone(), keep)).await?;
+        self.write(frames).await
+    }
+
+    /// Appends whole frames.
+    pub(super) async fn write(&mut self, frames: Vec<Bytes>) -> Result<(), Gone> {
+        let (pen, journal, first, keep) = (self.pen, self.journal.clone(), self.next, self.keep);
+        self.patiently(|| journal.append(pen, first, frames.clone(), keep)).await?;
         self.next += frames.len() as u64;
         self.live.say(frames.into_iter().map(Piece::Frame));
         Ok(())
@@ -124,8 +164,8 @@ impl Recorder {
 
     /// Before anyone is told the id, it leads to the run.
     async fn name(&mut self, first: &Bytes) -> Result<(), Gone> {
-        let Some(name) = self.naming.name(self.run, first) else { return Ok(()) };
-        let (run, runs, keep) = (self.run, self.kept.clone(), self.keep);
+        let Some(name) = self.naming.name(self.pen.run, first) else { return Ok(()) };
+        let (run, runs, keep) = (self.pen.run, self.kept.clone(), self.keep);
         self.patiently(|| runs.set_name(run, name, keep)).await
     }
 
@@ -144,7 +184,7 @@ impl Recorder {
             Told::End => Ok(()),
             Told::Head => self.ended(KeptState::Broken).await,
             Told::Nothing => {
-                let (run, runs, claim) = (self.run, self.kept.clone(), self.claim);
+                let (run, runs, claim) = (self.pen.run, self.kept.clone(), self.claim);
                 self.patiently(|| runs.forget(run, claim)).await
             }
         };
@@ -152,8 +192,11 @@ impl Recorder {
     }
 
     async fn ended(&mut self, state: KeptState) -> Result<(), Gone> {
-        let (run, runs) = (self.run, self.kept.clone());
-        self.patiently(|| runs.close(run, state, None)).await?;
+        let (pen, runs, keep) = (self.pen, self.kept.clone(), self.keep);
+        match self.job.as_ref().map(|job| (job.jobs.clone(), job.owed.clone())) {
+            None => self.patiently(|| runs.close(pen.run, state, None)).await?,
+            Some((jobs, owed)) => self.patiently(|| jobs.end(pen, state, owed.clone(), keep)).await?,
+        }
         self.told = Told::End;
         self.live.end(state);
         Ok(())
@@ -173,8 +216,16 @@ impl Recorder {
             match write().await {
                 Ok(()) => return Ok(()),
                 Err(StoreError::Unavailable(_)) if Instant::now() < by => sleep(PAUSE).await,
+                Err(StoreError::Superseded(run)) => {
+                    tracing::info!(%run, "a job is somebody else's now, or nobody's; the work on it here ends");
+                    self.failed = true;
+                    if let Some(job) = &mut self.job {
+                        job.overtaken = true;
+                    }
+                    return Err(Gone);
+                }
                 Err(error) => {
-                    tracing::error!(run = %self.run, %error, "a journaled run ends: its store does not take its answer");
+                    tracing::error!(run = %self.pen.run, %error, "a journaled run ends: its store does not take its answer");
                     self.failed = true;
                     return Err(Gone);
                 }
@@ -194,7 +245,7 @@ fn is_per_request(name: &str) -> bool {
 }
 
 /// Single frames of a write. What is no event stream is one frame.
-fn split(bytes: &Bytes) -> Vec<Bytes> {
+pub(super) fn split(bytes: &Bytes) -> Vec<Bytes> {
     let mut frames = Vec::new();
     // The frames are our own or were accepted before; a cap only makes one of what is left.
     let _ = SseSplitter::new(SseCaps::default()).push(bytes, &mut frames);

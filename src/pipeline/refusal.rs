@@ -44,7 +44,10 @@ fn cause(error: &GatewayError) -> Option<&'static str> {
         | GatewayError::UnpricedModel { .. }
         | GatewayError::IdempotencyKeyReused => "request",
         GatewayError::StoreUnavailable => "store",
-        GatewayError::RunLost | GatewayError::ShuttingDown | GatewayError::Internal => "gateway",
+        GatewayError::RunLost
+        | GatewayError::WorkerDied { .. }
+        | GatewayError::ShuttingDown
+        | GatewayError::Internal => "gateway",
     })
 }
 

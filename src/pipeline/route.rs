@@ -158,7 +158,9 @@ pub(super) fn plan(run: &Run, course: &Course<'_>, input: Input, cap: u64) -> Re
     } else {
         now.config.retry.attempts
     };
-    let left = now.config.timeouts.total.saturating_sub(run.started.elapsed());
+    let config = &now.config;
+    let total = if run.call.job.is_some() { config.background.timeout } else { config.timeouts.total };
+    let left = total.saturating_sub(run.started.elapsed());
     Ok(Plan {
         steps,
         worst: Amount { usd: round_up(worst), tokens },

@@ -3,16 +3,20 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
+
 use crate::config::Key;
-use crate::dialects::{Decoded, Dialect, StreamEncoder};
+use crate::dialects::{About, Decoded, Dialect, StreamEncoder};
 use crate::domain::caller::Caller;
 use crate::domain::error::GatewayError;
 use crate::domain::ids::RunId;
+use crate::domain::kept::Pen;
 use crate::domain::limit::LimitView;
 use crate::domain::money::NanoUsd;
 use crate::domain::record::{AttemptRecord, ModerationRecord};
 use crate::domain::usage::round_up;
 use crate::ledger::{Amount, Bill};
+use crate::providers::Adapter;
 
 use super::refusal::Refused;
 use super::snapshot::Snapshot;
@@ -31,6 +35,17 @@ pub struct Call {
     pub forwarded: Vec<(&'static str, String)>,
     /// The client says that this is its own retry: the gateway adds none of its own.
     pub client_retries: bool,
+    /// None where a connection owns the run.
+    pub job: Option<Job>,
+}
+
+/// How a run goes on that the queue owns.
+pub struct Job {
+    pub(super) pen: Pen,
+    /// The frames of its stream so far.
+    pub(super) earlier: Vec<Bytes>,
+    /// Why it is not run at all.
+    pub(super) refused: Option<GatewayError>,
 }
 
 /// Why a run has no answer to deliver.
@@ -115,6 +130,25 @@ impl Run {
             refusal: Refused::default(),
             dropped,
             broken_off: None,
+        }
+    }
+
+    /// The id of the run's hold.
+    pub(super) fn hold_id(&self) -> RunId {
+        self.call.job.as_ref().map_or(self.call.run, |job| job.pen.hold())
+    }
+
+    /// Whether the provider's bytes go to the client as they are. A job's never do: its answer has an id before any
+    /// provider is asked, and may have a beginning that another process wrote.
+    pub(super) fn passes(&self, adapter: &dyn Adapter) -> bool {
+        self.call.job.is_none() && adapter.wire() == self.call.dialect.wire()
+    }
+
+    /// An encoder for the client's stream, behind what was said before.
+    pub(super) fn encoder(&self, about: &About) -> Box<dyn StreamEncoder> {
+        match &self.call.job {
+            None => self.call.dialect.encoder(about),
+            Some(job) => self.call.dialect.resumed(about, &job.earlier),
         }
     }
 

@@ -16,6 +16,7 @@ use super::headers;
 use super::plain::about;
 use super::refusal;
 use super::run::{End, Run, unix_ms};
+use super::upkeep::Owed;
 
 /// Status of a run whose client left first, in logs and receipts.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
@@ -27,14 +28,19 @@ impl Hall {
     /// Settles or voids the hold, ends the reply, writes the record.
     pub(super) async fn settle(&self, mut run: Run, end: Result<Delivered, End>, mut client: Client) {
         let price = run.price_with(0);
-        if run.held {
-            let unsent = !run.attempts.iter().any(AttemptRecord::was_sent);
-            if unsent && !run.moderation.as_ref().is_some_and(|m| m.judgement.ended_the_run()) {
-                self.money.void(run.call.run).await;
-            } else {
-                let settled = self.money.settle(run.call.run, run.bill()).await;
+        let unsent = !run.attempts.iter().any(AttemptRecord::was_sent);
+        let free = unsent && !run.moderation.as_ref().is_some_and(|m| m.judgement.ended_the_run());
+        let bill = (!free).then(|| run.bill());
+        let pen = run.call.job.as_ref().map(|job| job.pen);
+        match (pen, &bill) {
+            // One write ends a job and notes what it owes; it pays when that is done, or somebody does it for it.
+            (Some(pen), Some(bill)) if run.held => client.owe(&Owed { hold: pen.hold(), bill: bill.clone() }),
+            (None, Some(bill)) if run.held => {
+                let settled = self.money.settle(run.call.run, bill.clone()).await;
                 run.hold_expired = settled == Some(Settled::Corrected);
             }
+            (None, None) if run.held => self.money.void(run.call.run).await,
+            _ => {}
         }
         if let Err(End::Failed(error)) = &end {
             run.refusal = refusal::of(error);
@@ -57,6 +63,16 @@ impl Hall {
             (outcome, status, code) = (Outcome::Error, 503, Some("store_unavailable".to_owned()));
         }
         client.close().await;
+        if let Some(pen) = pen {
+            let overtaken = client.is_overtaken();
+            if run.held {
+                run.hold_expired = self.pay_for_job(pen, overtaken, bill).await;
+            }
+            if overtaken && !client.gone().is_cancelled() {
+                // The record is written by whoever works on it now.
+                return;
+            }
+        }
         self.record(run, price, outcome, status, code);
     }
 
@@ -146,7 +162,7 @@ fn broken_off(run: &mut Run, error: &GatewayError) -> Bytes {
     let mut encoder = match run.broken_off.take() {
         Some(encoder) => encoder,
         // The head went out to keep the client waiting, and nothing behind it.
-        None => dialect.encoder(&about(run, None, run.call.decoded.model.clone().unwrap_or_default())),
+        None => run.encoder(&about(run, None, run.call.decoded.model.clone().unwrap_or_default())),
     };
     let mut out = BytesMut::new();
     let told = encoder.broken_off(error, &mut out);

@@ -6,7 +6,6 @@ mod sqlite;
 use std::time::Duration;
 
 use bytes::Bytes;
-use uuid::Uuid;
 
 use crate::domain::ids::RunId;
 use crate::domain::kept::{Claim, KeptAbout, KeptHead, KeptName, KeptRun, KeptState};
@@ -14,6 +13,7 @@ use crate::store::{Backend, Store, StoreError};
 
 use self::redis::RedisKept;
 use self::sqlite::SqliteKept;
+use super::{Process, Queued};
 
 /// A process that has not shown itself for so long is dead, and so are the runs it owned.
 pub const PROCESS_LEASE: Duration = Duration::from_secs(6);
@@ -42,7 +42,7 @@ pub enum Opened {
     OtherBody,
 }
 
-/// A run that starts. It is owned by this process.
+/// A run that starts, or is queued.
 #[derive(Clone, Debug)]
 pub struct Opening<'a> {
     pub about: &'a KeptAbout,
@@ -50,11 +50,15 @@ pub struct Opening<'a> {
     pub claim: Option<Claim>,
     /// A name that leads to this run from now on, whatever it led to before.
     pub name: Option<KeptName>,
+    /// The head of its answer, where that is known before the run.
+    pub head: Option<&'a KeptHead>,
+    /// None where this process runs it at once.
+    pub queued: Option<&'a Queued>,
 }
 
 impl KeptRuns {
-    pub fn new(store: &Store) -> Self {
-        let process = Uuid::new_v4().simple().to_string();
+    pub fn new(store: &Store, process: &Process) -> Self {
+        let process = process.clone();
         let shelf = match store.backend() {
             Backend::Sqlite(sqlite) => Shelf::Sqlite(SqliteKept::new(sqlite.clone(), store.clock().clone(), process)),
             Backend::SqliteFile(_) => Shelf::ReadOnly,
@@ -63,7 +67,7 @@ impl KeptRuns {
         KeptRuns { shelf }
     }
 
-    /// Keeps a new run, durably, with its claim and its name, all or nothing. A claim whose run is gone or died in the
+    /// Keeps a new run, durably, with its claim, its name and its place in the queue, all or nothing. A claim whose run is gone or died in the
     /// middle is free again.
     pub async fn open(&self, opening: Opening<'_>, keep: Duration) -> Result<Opened, StoreError> {
         match &self.shelf {
@@ -116,7 +120,7 @@ impl KeptRuns {
         }
     }
 
-    /// The run as it stands. One whose process died is `Lost`.
+    /// The run as it stands. One whose process died is `Lost`, unless it is a job: that will start again.
     pub async fn find(&self, run: RunId) -> Result<Option<KeptRun>, StoreError> {
         match &self.shelf {
             Shelf::Sqlite(runs) => runs.find(run).await,

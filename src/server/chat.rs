@@ -11,7 +11,7 @@ use crate::domain::error::GatewayError;
 use crate::domain::ids::RunId;
 use crate::pipeline::{Call, RunHandle};
 
-use super::{Connection, Door, body, caller, guard, keeping, reply, responses, unread};
+use super::{Connection, Door, background, body, caller, guard, keeping, reply, responses, unread};
 
 pub(super) async fn openai_chat(request: HttpRequest, payload: web::Payload, door: web::Data<Door>) -> HttpResponse {
     chat(OPENAI_CHAT, &request, payload, &door).await
@@ -47,11 +47,19 @@ async fn chat(
     let (mut dialect, mut origin) = (dialect, None);
     let started = start(&mut dialect, request, &mut payload, door, &request_id, &mut origin).await;
     let mut response = match started {
-        Ok(handle) => reply::from_run(dialect, handle, &request_id).await,
+        Ok(Started::Run(handle)) => reply::from_run(dialect, handle, &request_id).await,
+        Ok(Started::Told(told)) => told,
         Err(error) => unread::drained(reply::error(dialect, &error, &request_id), payload),
     };
     guard::allow(&mut response, origin.as_deref());
     response
+}
+
+/// What a call has led to.
+pub(super) enum Started {
+    Run(RunHandle),
+    /// It is queued, and this says so.
+    Told(HttpResponse),
 }
 
 /// Everything that needs no hold and no policy. A request that fails here never was a run. What is learnt on the way of
@@ -63,7 +71,7 @@ async fn start(
     door: &Door,
     request_id: &str,
     origin: &mut Option<String>,
-) -> Result<RunHandle, GatewayError> {
+) -> Result<Started, GatewayError> {
     let now = door.hall.snapshot();
     let config = &now.config;
     let (caller, key) = caller::enter(request, door, config, origin).await?;
@@ -73,7 +81,7 @@ async fn start(
     let body = body::read(request, payload, config.server.max_body_bytes, config.timeouts.client_body).await?;
     *dialect = dialect.variant(&body).unwrap_or(*dialect);
     let decoded = dialect.decode(body.clone())?;
-    keeping::in_foreground(decoded.keeping.as_ref())?;
+    let in_background = keeping::in_background(decoded.keeping.as_ref())?;
     let journaled = keeping::journaled(request, &caller, &body, *dialect, &decoded)?;
     let decoded = responses::continued(&door.hall, &caller, *dialect, decoded, config.server.max_body_bytes).await?;
     let retries = request.headers().get("x-stainless-retry-count").and_then(|value| value.to_str().ok());
@@ -86,9 +94,14 @@ async fn start(
         decoded: Arc::new(decoded),
         forwarded: forwarded(*dialect, request),
         client_retries: retries.is_some_and(|count| count != "0"),
+        job: None,
     };
     let connection = request.conn_data::<Connection>().map(|connection| connection.gone.clone());
-    Ok(door.hall.start(call, journaled, &connection.unwrap_or_default()))
+    let connection = connection.unwrap_or_default();
+    match journaled {
+        Some(how) if in_background => background::start(call, how, body, door, &connection).await,
+        journaled => Ok(Started::Run(door.hall.start(call, journaled, &connection))),
+    }
 }
 
 /// The headers that this dialect hands on. One given in several lines is one list.

@@ -32,18 +32,16 @@ pub(super) fn journaled(
     Ok((outlives_connection || stored).then(how))
 }
 
-/// Refuses a response that nobody would wait for.
-pub(super) fn in_foreground(keeping: Option<&Keeping>) -> Result<(), GatewayError> {
+/// Whether the call is for the queue.
+/// Errors: a response that is not kept and that nobody would wait for.
+pub(super) fn in_background(keeping: Option<&Keeping>) -> Result<bool, GatewayError> {
     match keeping {
         Some(Keeping { background: true, store: false, .. }) => {
             let message = "`background` needs `store`: an answer that nobody waits for has to be kept.";
             Err(GatewayError::invalid(message, Some("background")))
         }
-        Some(Keeping { background: true, .. }) => {
-            let message = "This gateway answers while the client waits; leave `background` out.";
-            Err(GatewayError::invalid(message, Some("background")))
-        }
-        Some(_) | None => Ok(()),
+        Some(Keeping { background, .. }) => Ok(*background),
+        None => Ok(false),
     }
 }
 

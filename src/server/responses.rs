@@ -11,7 +11,7 @@ use crate::domain::error::GatewayError;
 use crate::domain::ids::RunId;
 use crate::domain::kept::{KeptName, KeptRun, KeptState, NameKind};
 use crate::journal::PAGE;
-use crate::pipeline::{Follower, Hall};
+use crate::pipeline::{Follower, Hall, said_while_waiting};
 use crate::store::StoreError;
 
 use super::{Connection, Door, caller, guard, reply};
@@ -46,7 +46,7 @@ pub(super) async fn show(request: HttpRequest, door: web::Data<Door>) -> HttpRes
         if !wanted.stream {
             return Ok(json_reply(&read(&door.hall, kept).await?.response, request_id));
         }
-        if !kept.about.stream {
+        if !kept.about.stream && kept.about.job.is_none() {
             let message = "This response was not streamed when it was made; get it without `stream`.";
             return Err(GatewayError::invalid(message, Some("stream")));
         }
@@ -102,11 +102,24 @@ pub(super) async fn input_items(request: HttpRequest, door: web::Data<Door>) -> 
 /// `POST /v1/responses/{id}/cancel`: only a response that nobody waits for can be cancelled; of others the connection
 /// is simply closed.
 pub(super) async fn cancel(request: HttpRequest, door: web::Data<Door>) -> HttpResponse {
-    answered(&request, &door, async |_, _| {
-        let message = "Only background responses can be cancelled; to end this one, close its connection.";
-        Err(GatewayError::invalid(message, None))
+    answered(&request, &door, async |kept, request_id| {
+        if kept.about.job.is_none() {
+            let message = "Only background responses can be cancelled; to end this one, close its connection.";
+            return Err(GatewayError::invalid(message, None));
+        }
+        door.hall.cancel(&kept).await.map_err(|_| GatewayError::StoreUnavailable)?;
+        let now = door.hall.kept().find(kept.about.id).await.map_err(|_| GatewayError::StoreUnavailable)?;
+        Ok(json_reply(&read(&door.hall, now.unwrap_or(kept)).await?.response, request_id))
     })
     .await
+}
+
+/// The response that `run` makes, as it stands.
+pub(super) async fn as_it_stands(door: &Door, caller: &Caller, run: RunId) -> Result<Bytes, GatewayError> {
+    let kept = door.hall.kept().find(run).await.map_err(|_| GatewayError::StoreUnavailable)?;
+    let kept = kept.filter(|kept| kept.belongs_to(caller)).ok_or(GatewayError::RunLost)?;
+    let response = read(&door.hall, kept).await?.response;
+    serde_json::to_vec(&response).map(Bytes::from).map_err(|_| GatewayError::Internal)
 }
 
 /// The call with the whole dialogue in its input, where it goes on from a kept response.
@@ -201,7 +214,11 @@ fn is_stored(run: &KeptRun) -> bool {
 
 /// What a kept response says. One that has said nothing yet is being made.
 async fn read(hall: &Hall, kept: KeptRun) -> Result<Stored, GatewayError> {
-    let frames = if kept.about.stream { frames(hall, kept.about.id).await? } else { Vec::new() };
+    let is_journaled = kept.about.stream || kept.about.job.is_some();
+    let mut frames = if is_journaled { frames(hall, kept.about.id).await? } else { Vec::new() };
+    if frames.is_empty() && kept.about.job.is_some() {
+        frames = said_while_waiting(&kept);
+    }
     stored_response(&kept, &frames).ok_or_else(|| match kept.state {
         KeptState::Running => GatewayError::ResponseNotFound { id: kept.about.id.to_string() },
         KeptState::Whole | KeptState::Broken | KeptState::Lost => GatewayError::RunLost,

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, ServerErrorKind, Value};
+use redis::{Cmd, ConnectionInfo, ErrorKind, FromRedisValue, Pipeline, RedisError, ServerErrorKind, Value};
 
 use super::StoreError;
 use super::health::{Health, Place};
@@ -43,6 +43,7 @@ pub struct Redis {
 }
 
 struct Shared {
+    info: ConnectionInfo,
     lines: Lines,
     health: Health,
     /// What the epoch key held at start; none where nobody checks it.
@@ -55,16 +56,22 @@ impl Redis {
     pub(super) fn open(url: &str, relaxed: bool) -> Result<Self, StoreError> {
         let info = checks::connection_info(url)?;
         let epoch = checks::at_start(&info, relaxed)?;
-        Ok(Self::with_epoch(Lines::new(info)?, Some(epoch).filter(|_| !relaxed)))
+        Self::with_epoch(info, Some(epoch).filter(|_| !relaxed))
     }
 
     pub(super) fn open_read_only(url: &str) -> Result<Self, StoreError> {
-        Ok(Self::with_epoch(Lines::new(checks::connection_info(url)?)?, None))
+        Self::with_epoch(checks::connection_info(url)?, None)
     }
 
-    fn with_epoch(lines: Lines, epoch: Option<String>) -> Self {
-        let shared = Shared { lines, health: Health::new(NEW_WORK_MAX), epoch, emptied: AtomicBool::new(false) };
-        Redis { shared: Arc::new(shared) }
+    fn with_epoch(info: ConnectionInfo, epoch: Option<String>) -> Result<Self, StoreError> {
+        let (lines, health) = (Lines::new(info.clone())?, Health::new(NEW_WORK_MAX));
+        let shared = Shared { info, lines, health, epoch, emptied: AtomicBool::new(false) };
+        Ok(Redis { shared: Arc::new(shared) })
+    }
+
+    /// For what has to have connections of its own.
+    pub fn connection_info(&self) -> ConnectionInfo {
+        self.shared.info.clone()
     }
 
     pub(super) fn is_up(&self) -> bool {

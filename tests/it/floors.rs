@@ -20,6 +20,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("targets", 2),
     ("runs", 2),
     ("journal", 2),
+    ("queue", 2),
     ("jwt", 2),
     ("pipeline", 3),
     ("server", 4),

@@ -26,6 +26,7 @@ mod fidelity;
 mod floors;
 mod hangup;
 mod idempotency;
+mod jobs;
 mod jwt;
 mod ledger;
 mod messages;

@@ -36,7 +36,9 @@ pub(super) struct Envelope {
 
 /// How far the response is.
 pub(super) enum State {
+    Queued,
     InProgress,
+    Cancelled,
     Ended(Finish),
     /// The error object with its code and message.
     Failed(Value),
@@ -77,6 +79,10 @@ impl Envelope {
         self.fixed.extend(response);
     }
 
+    pub(super) fn served_by(&mut self, model: &str) {
+        self.about.model = model.to_owned();
+    }
+
     pub(super) fn served_as(&mut self, tier: &str) {
         self.fixed.insert("service_tier".into(), tier.into());
     }
@@ -105,7 +111,9 @@ impl Envelope {
 /// The status, and why it is not complete.
 fn status(state: &State) -> (&'static str, Option<&'static str>) {
     match state {
+        State::Queued => ("queued", None),
         State::InProgress => ("in_progress", None),
+        State::Cancelled => ("cancelled", None),
         State::Ended(Finish::Stop | Finish::ToolCalls) => ("completed", None),
         State::Ended(Finish::Length) => ("incomplete", Some("max_output_tokens")),
         State::Ended(Finish::ContentFilter) => ("incomplete", Some("content_filter")),

@@ -43,7 +43,12 @@ impl Encoder {
         };
         self.opened = true;
         self.sequence_number = event.sequence_number.unwrap_or(self.sequence_number) + 1;
+        // What was created or queued need not be worked on yet; everything else says that it is.
+        self.working |= !matches!(event.kind.as_ref(), "response.created" | "response.queued");
         match event.kind.as_ref() {
+            "response.completed" | "response.incomplete" | "response.failed" => self.over = true,
+            // Told again, it means that all before it is void.
+            "response.in_progress" => self.ended.clear(),
             "response.created" => {
                 if let Some(response) = event.response.and_then(read::<Map<String, Value>>) {
                     self.envelope.follow(response);

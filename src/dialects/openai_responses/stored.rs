@@ -36,7 +36,7 @@ pub fn stored(kept: &KeptRun, frames: &[Bytes]) -> Option<Stored> {
     match kept.state {
         KeptState::Lost => fail(&mut response),
         // Its client left in the middle.
-        KeptState::Broken if response.get("status").is_some_and(|status| status == "in_progress") => {
+        KeptState::Broken if is_open(&response) => {
             response.insert("status".into(), "cancelled".into());
         }
         KeptState::Broken | KeptState::Running | KeptState::Whole => {}
@@ -47,7 +47,7 @@ pub fn stored(kept: &KeptRun, frames: &[Bytes]) -> Option<Stored> {
 
 impl Stored {
     pub fn is_ended(&self) -> bool {
-        !matches!(self.response.get("status").and_then(Value::as_str), Some("in_progress" | "queued"))
+        !is_open(&self.response)
     }
 
     /// Its part of the dialogue: what was asked, then what was answered.
@@ -104,6 +104,8 @@ fn told(frames: &[Bytes]) -> Option<Map<String, Value>> {
             continue;
         };
         if let Some(Value::Object(newer)) = event.remove("response") {
+            // Where the work has begun once more, what was done before is void.
+            done.clear();
             response = Some(newer);
         } else if event.get("type").is_some_and(|kind| kind == "response.output_item.done") {
             done.extend(event.remove("item"));
@@ -114,6 +116,10 @@ fn told(frames: &[Bytes]) -> Option<Map<String, Value>> {
         response.insert("output".into(), done.into());
     }
     Some(response)
+}
+
+fn is_open(response: &Map<String, Value>) -> bool {
+    matches!(response.get("status").and_then(Value::as_str), Some("in_progress" | "queued"))
 }
 
 fn fail(response: &mut Map<String, Value>) {

@@ -1,6 +1,6 @@
 //! A translated stream as events of a response: every item, and every part of it, is added, written and done.
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use serde::Serialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::envelope::{Envelope, State};
 use super::items::{self, Item, Kind, Spoken};
 use super::reasoning;
-use crate::dialects::{About, StreamEncoder, errors};
+use crate::dialects::{About, StreamEncoder, Waiting, errors};
 use crate::domain::chat::{ChatEvent, Citation, Detail, Finish};
 use crate::domain::error::GatewayError;
 use crate::domain::sse::SseFrame;
@@ -19,6 +19,10 @@ pub(super) struct Encoder {
     /// Number of the next event.
     pub(super) sequence_number: u64,
     pub(super) opened: bool,
+    /// It was told that the work has begun.
+    pub(super) working: bool,
+    /// The last event was told.
+    pub(super) over: bool,
     /// Items begun so far; the next one has this place in the output.
     pub(super) begun: u64,
     /// More than one only behind a provider that mixes the arguments of its calls.
@@ -69,6 +73,8 @@ impl Encoder {
             envelope: Envelope::new(about),
             sequence_number: 0,
             opened: false,
+            working: false,
+            over: false,
             begun: 0,
             open: Vec::new(),
             ended: Vec::new(),
@@ -77,14 +83,32 @@ impl Encoder {
         }
     }
 
+    /// Goes on behind the frames of an earlier encoder.
+    pub(super) fn resumed(about: &About, earlier: &[Bytes]) -> Self {
+        let mut encoder = Encoder::new(about);
+        for raw in earlier {
+            encoder.follow(&SseFrame { raw: raw.clone() });
+        }
+        if !about.model.is_empty() {
+            encoder.envelope.served_by(&about.model);
+        }
+        encoder
+    }
+
     fn start(&mut self, out: &mut BytesMut) {
-        if std::mem::replace(&mut self.opened, true) {
-            return;
+        if !std::mem::replace(&mut self.opened, true) {
+            self.tell("response.created", &State::InProgress, out);
         }
-        for kind in ["response.created", "response.in_progress"] {
-            let response = self.envelope.response(&State::InProgress, Vec::new(), None);
-            write(&mut self.sequence_number, kind, json!({ "response": response }), out);
+        if !std::mem::replace(&mut self.working, true) {
+            self.tell("response.in_progress", &State::InProgress, out);
         }
+    }
+
+    /// An event that is the response as it stands.
+    fn tell(&mut self, kind: &str, state: &State, out: &mut BytesMut) {
+        let output = if matches!(state, State::Cancelled) { self.output() } else { Vec::new() };
+        let response = self.envelope.response(state, output, None);
+        write(&mut self.sequence_number, kind, json!({ "response": response }), out);
     }
 
     fn begin(&mut self, kind: Kind, out: &mut BytesMut) {
@@ -307,6 +331,17 @@ fn with(place: &Value, name: &str, value: Value) -> Value {
     event
 }
 
+/// A response that nobody works on yet.
+pub(super) fn waiting(about: &About) -> Waiting {
+    let mut encoder = Encoder::new(about);
+    let body = encoder.envelope.response(&State::Queued, Vec::new(), None).to_string().into();
+    let mut frames = BytesMut::new();
+    for kind in ["response.created", "response.queued"] {
+        encoder.tell(kind, &State::Queued, &mut frames);
+    }
+    Waiting { body, frames: frames.freeze() }
+}
+
 impl StreamEncoder for Encoder {
     fn push(&mut self, event: &ChatEvent, out: &mut BytesMut) {
         match event {
@@ -329,6 +364,25 @@ impl StreamEncoder for Encoder {
 
     fn passed(&mut self, frame: &SseFrame) {
         self.follow(frame);
+    }
+
+    fn has_ended(&self) -> bool {
+        self.over
+    }
+
+    /// Items that a dead process left open are closed. What comes now is a whole answer by itself, and `in_progress`
+    /// says so to whoever has read along.
+    fn work_begins(&mut self, out: &mut BytesMut) {
+        self.close("incomplete", out);
+        self.ended.clear();
+        self.said_chars = 0;
+        self.working = false;
+        self.start(out);
+    }
+
+    fn cancelled(&mut self, out: &mut BytesMut) {
+        self.close("incomplete", out);
+        self.tell("response.incomplete", &State::Cancelled, out);
     }
 
     fn broken_off(&mut self, error: &GatewayError, out: &mut BytesMut) -> bool {

@@ -10,12 +10,13 @@ use crate::domain::kept::{Claim, KeptName, KeptRun, KeptState};
 use crate::store::StoreError;
 use crate::store::redis::{Redis, Script};
 
+use super::super::Process;
 use super::{Opened, Opening, PROCESS_LEASE, decode, encode};
 
 #[derive(Clone)]
 pub(super) struct RedisKept {
     store: Redis,
-    process: Arc<str>,
+    process: Process,
     scripts: Arc<Scripts>,
 }
 
@@ -29,13 +30,13 @@ struct Scripts {
 type Row = (String, String, Vec<u8>, Option<String>, Option<Vec<u8>>);
 
 impl RedisKept {
-    pub fn new(store: Redis, process: String) -> Self {
+    pub fn new(store: Redis, process: Process) -> Self {
         let scripts = Scripts {
             open: Script::new(&[include_str!("open.lua")]),
             update: Script::new(&[include_str!("update.lua")]),
             find: Script::new(&[include_str!("find.lua")]),
         };
-        RedisKept { store, process: process.into(), scripts: Arc::new(scripts) }
+        RedisKept { store, process, scripts: Arc::new(scripts) }
     }
 
     /// Safe to repeat: a claim that is already this run's own answers `Same` with its id.
@@ -45,13 +46,16 @@ impl RedisKept {
         let args = [
             run.to_string().into_bytes(),
             encode(opening.about)?.into_bytes(),
-            self.process.as_bytes().to_vec(),
+            self.process.as_bytes(),
             opening.request.to_vec(),
             millis(keep),
             millis(PROCESS_LEASE),
             claim.into_bytes(),
             body.into_bytes(),
             opening.name.map(|name| hex(&name.0)).unwrap_or_default().into_bytes(),
+            opening.queued.map(|queued| queued.lane.clone()).unwrap_or_default().into_bytes(),
+            opening.head.map(encode).transpose()?.unwrap_or_default().into_bytes(),
+            opening.queued.and_then(|queued| queued.work.clone()).unwrap_or_default().to_vec(),
         ];
         let answer: String = self.store.run(&self.scripts.open, &args).await?;
         match answer.as_str() {
@@ -89,7 +93,7 @@ impl RedisKept {
 
     pub async fn forget(&self, run: RunId, claim: Option<Claim>) -> Result<(), StoreError> {
         let mut command = redis::cmd("DEL");
-        command.arg(kept_key(run));
+        command.arg(kept_key(run)).arg(format!("hg:job:{run}"));
         if let Some(claim) = claim {
             command.arg(name_key(claim.name));
         }
@@ -109,7 +113,7 @@ impl RedisKept {
     }
 
     pub async fn show_life(&self) -> Result<(), StoreError> {
-        let key = format!("hg:process:{}", self.process);
+        let key = format!("hg:process:{}", self.process.as_str());
         let mut command = redis::cmd("SET");
         command.arg(key).arg(1).arg("PX").arg(millis(PROCESS_LEASE));
         self.store.command(&command).await

@@ -10,6 +10,8 @@ use crate::domain::kept::{KeptName, KeptRun, KeptState};
 use crate::store::sqlite::Sqlite;
 use crate::store::{Clock, StoreError};
 
+use super::super::Process;
+use super::super::jobs::enqueue;
 use super::{Opened, Opening, decode, encode};
 
 /// Runs that one transaction deletes.
@@ -19,11 +21,11 @@ const PURGE_MAX: u32 = 200;
 pub(super) struct SqliteKept {
     store: Sqlite,
     clock: Clock,
-    process: String,
+    process: Process,
 }
 
 impl SqliteKept {
-    pub fn new(store: Sqlite, clock: Clock, process: String) -> Self {
+    pub fn new(store: Sqlite, clock: Clock, process: Process) -> Self {
         SqliteKept { store, clock, process }
     }
 
@@ -31,6 +33,7 @@ impl SqliteKept {
         let (run, about) = (opening.about.id, encode(opening.about)?);
         let (request, process) = (opening.request.clone(), self.process.clone());
         let (claim, name) = (opening.claim, opening.name);
+        let (head, queued) = (opening.head.map(encode).transpose()?, opening.queued.cloned());
         self.store
             .write(move |file| {
                 if let Some(claim) = claim {
@@ -43,9 +46,13 @@ impl SqliteKept {
                     put_name(file, name, run, None)?;
                 }
                 file.prepare_cached(
-                    "INSERT INTO kept_runs (run, about, owner, state, request) VALUES (?1, ?2, ?3, 'running', ?4)",
+                    "INSERT INTO kept_runs (run, about, owner, state, request, head)
+                     VALUES (?1, ?2, ?3, 'running', ?4, ?5)",
                 )?
-                .execute((run.as_bytes(), about, process, &request[..]))?;
+                .execute((run.as_bytes(), about, process.as_str(), &request[..], head))?;
+                if let Some(queued) = &queued {
+                    enqueue(file, run, queued)?;
+                }
                 Ok(Opened::New)
             })
             .await
@@ -107,8 +114,12 @@ impl SqliteKept {
             let deleted = self
                 .store
                 .write(move |file| {
-                    let mut query =
-                        file.prepare_cached("SELECT run FROM kept_runs WHERE run < ?1 ORDER BY run LIMIT ?2")?;
+                    // A job is kept until it has ended, however long it waited.
+                    let mut query = file.prepare_cached(
+                        "SELECT run FROM kept_runs WHERE run < ?1
+                           AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.run = kept_runs.run AND jobs.state <> 'ended')
+                         ORDER BY run LIMIT ?2",
+                    )?;
                     let old =
                         query.query_map((before.as_bytes(), PURGE_MAX), |row| row.get(0).map(RunId::from_bytes))?;
                     let old: Vec<RunId> = old.collect::<Result<_, _>>()?;
@@ -124,10 +135,11 @@ impl SqliteKept {
 }
 
 /// Who holds a claim, and for which body. A run that is gone or died in the middle of its answer holds none.
-fn claimed(file: &Connection, name: KeptName, process: &str) -> rusqlite::Result<Option<(RunId, [u8; 32])>> {
+fn claimed(file: &Connection, name: KeptName, process: &Process) -> rusqlite::Result<Option<(RunId, [u8; 32])>> {
     let held = file
         .prepare_cached(
-            "SELECT kept_names.run, kept_names.body, owner, state FROM kept_names JOIN kept_runs USING (run)
+            "SELECT kept_names.run, kept_names.body, kept_runs.owner, kept_runs.state, jobs.run
+             FROM kept_names JOIN kept_runs USING (run) LEFT JOIN jobs USING (run)
              WHERE name = ?1 AND kept_names.body IS NOT NULL",
         )?
         .query_row([&name.0], |row| Ok((RunId::from_bytes(row.get(0)?), row.get(1)?, state(row, 2, process)?)))
@@ -145,25 +157,28 @@ fn put_name(file: &Connection, name: KeptName, run: RunId, body: Option<&[u8; 32
 fn delete(file: &Connection, run: RunId) -> rusqlite::Result<()> {
     file.prepare_cached("DELETE FROM kept_names WHERE run = ?1")?.execute([run.as_bytes()])?;
     file.prepare_cached("DELETE FROM kept_runs WHERE run = ?1")?.execute([run.as_bytes()])?;
+    file.prepare_cached("DELETE FROM jobs WHERE run = ?1")?.execute([run.as_bytes()])?;
     Ok(())
 }
 
-fn find(file: &Connection, run: RunId, process: &str) -> rusqlite::Result<Option<KeptRun>> {
-    let mut query =
-        file.prepare_cached("SELECT about, owner, state, request, head, body FROM kept_runs WHERE run = ?1")?;
+fn find(file: &Connection, run: RunId, process: &Process) -> rusqlite::Result<Option<KeptRun>> {
+    let mut query = file.prepare_cached(
+        "SELECT about, kept_runs.owner, kept_runs.state, jobs.run, request, head, body
+             FROM kept_runs LEFT JOIN jobs USING (run) WHERE run = ?1",
+    )?;
     let found = query
         .query_row([run.as_bytes()], |row| {
             let about: String = row.get(0)?;
-            Ok(decode(&about, state(row, 1, process)?, row.get(3)?, row.get(4)?, row.get(5)?))
+            Ok(decode(&about, state(row, 1, process)?, row.get(4)?, row.get(5)?, row.get(6)?))
         })
         .optional()?;
     Ok(found.flatten())
 }
 
-/// The state of a row whose columns from `at` on are `owner, state`.
-fn state(row: &Row<'_>, at: usize, process: &str) -> rusqlite::Result<KeptState> {
+/// The state of a row whose columns from `at` on are `owner, state` and the run again where it is a job.
+fn state(row: &Row<'_>, at: usize, process: &Process) -> rusqlite::Result<KeptState> {
     let (owner, state): (String, String) = (row.get(at)?, row.get(at + 1)?);
-    let state = KeptState::parse(&state);
-    let died = state == KeptState::Running && owner != process;
+    let (state, job): (_, Option<[u8; 16]>) = (KeptState::parse(&state), row.get(at + 2)?);
+    let died = state == KeptState::Running && owner != process.as_str() && job.is_none();
     Ok(if died { KeptState::Lost } else { state })
 }

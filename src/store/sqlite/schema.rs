@@ -10,8 +10,12 @@ use super::{StoreError, failed};
 const APPLICATION_ID: i32 = 0x4847_4154;
 
 /// The steps, oldest first. A released step never changes.
-const MIGRATIONS: [&str; 3] =
-    [include_str!("001_ledger_and_runs.sql"), include_str!("002_journal.sql"), include_str!("003_counters.sql")];
+const MIGRATIONS: [&str; 4] = [
+    include_str!("001_ledger_and_runs.sql"),
+    include_str!("002_journal.sql"),
+    include_str!("003_counters.sql"),
+    include_str!("004_jobs.sql"),
+];
 
 /// Refuses a database of another program before anything is written to it.
 pub(super) fn check_ours(file: &Connection, path: &Path) -> Result<(), StoreError> {

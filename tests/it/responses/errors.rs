@@ -15,7 +15,6 @@ async fn what_needs_an_answer_that_is_kept_says_what_to_do_instead() {
     off["background"] = json!(true);
     for (field, value) in [
         ("previous_response_id", json!("resp_1")),
-        ("background", json!(true)),
         ("conversation", json!("conv_1")),
         ("prompt", json!({ "id": "pmpt_1" })),
     ] {

@@ -6,7 +6,7 @@ fn encoder() -> Encoder {
         created_s: 5,
         model: "m".into(),
         include_usage: true,
-        request: bytes::Bytes::new(),
+        request: Bytes::new(),
         now_s: || 9,
     })
 }
