@@ -13,6 +13,7 @@ mod counts;
 mod errors;
 mod flood;
 mod format;
+mod log;
 mod meter;
 mod peer;
 mod plain;
@@ -102,6 +103,12 @@ impl Simulator {
             self.script(&model, steps);
         }
         Ok(count)
+    }
+
+    /// Writes a JSON line to `file` for every call that ends from now on: request id, format, model, status, end, and
+    /// the usage that was reported. The first file counts.
+    pub fn log_to(&self, file: std::fs::File) {
+        self.book.log_to(file);
     }
 
     /// The sum over all models.

@@ -24,6 +24,9 @@ pub(super) struct Mock {
     /// YAML or JSON file: model name -> steps
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
+    /// File that gets a JSON line for each call that ends: request id, format, model, status, end, reported usage
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
     #[command(flatten)]
     decode: Decode,
 }
@@ -41,6 +44,10 @@ impl Mock {
             if let Some(file) = &self.script {
                 let text = std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
                 simulator.load(&text).map_err(|e| format!("{}: {e}", file.display()))?;
+            }
+            if let Some(file) = &self.log {
+                let opened = std::fs::File::create(file).map_err(|e| format!("{}: {e}", file.display()))?;
+                simulator.log_to(opened);
             }
             println!("base_url for kind openai:    {}", simulator.openai_base_url());
             println!("base_url for kind anthropic: {}", simulator.anthropic_base_url());

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use serde::Serialize;
 use serde_json::Value;
 
 use super::ask::{self, Ask};
@@ -155,6 +156,7 @@ fn fragments(arguments: &str) -> impl Iterator<Item = &str> {
 }
 
 /// What the answer reports; the numbers are whatever the script wants them to be.
+#[derive(Clone, Serialize)]
 pub(super) struct Usage {
     pub(super) input: Value,
     pub(super) output: Value,
@@ -165,12 +167,12 @@ pub(super) struct Usage {
 
 impl Usage {
     /// None where the answer is to carry no usage at all.
-    pub(super) fn of(report: &UsageReport, input_tokens: u64, output_tokens: u64) -> Option<Usage> {
-        let none = FixedUsage::default();
+    pub(super) fn of(report: &UsageReport, body: &[u8], input_tokens: u64, output_tokens: u64) -> Option<Usage> {
         let fixed = match report {
             UsageReport::Missing => return None,
-            UsageReport::Honest => &none,
-            UsageReport::Fixed(fixed) => fixed,
+            UsageReport::Honest => FixedUsage::default(),
+            UsageReport::Asked => asked(body).unwrap_or_default(),
+            UsageReport::Fixed(fixed) => fixed.clone(),
         };
         let or = |value: &Option<Value>, honest: u64| value.clone().unwrap_or(honest.into());
         Some(Usage {
@@ -181,6 +183,12 @@ impl Usage {
             cache_write_1h: or(&fixed.cache_write_1h, 0),
         })
     }
+}
+
+fn asked(body: &[u8]) -> Option<FixedUsage> {
+    let text = ask::last_user_text(body)?;
+    let (_, usage) = text.rsplit_once("usage=")?;
+    serde_json::from_str(usage).ok()
 }
 
 /// A provider's own statement is its bill, unless it is absurd.

@@ -1,10 +1,12 @@
 //! What is known about every model: its script, what was asked of it, and what became of the calls.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use super::counts::{Counts, End};
+use super::log::{Line, Log};
 use super::presets;
 use super::script::Step;
 use super::seen::{Seen, SeenRequest};
@@ -18,6 +20,7 @@ pub(super) struct Book {
     pages: RwLock<HashMap<String, Arc<Page>>>,
     open_sockets: AtomicU64,
     numbers: AtomicU64,
+    log: OnceLock<Log>,
 }
 
 /// One model. Pages are never removed, so that a call can't end on a page that nobody reads.
@@ -62,6 +65,18 @@ impl Book {
         let era = entries.era;
         drop(entries);
         (OpenCall { page, era, settled: None }, step)
+    }
+
+    /// Writes a line for every call that ends from now on. A second file changes nothing.
+    pub(super) fn log_to(&self, file: File) {
+        let _ = self.log.set(Log::new(file));
+    }
+
+    /// Notes a call that has ended, if anybody wants to know.
+    pub(super) fn log<'a>(&self, line: impl FnOnce() -> Line<'a>) {
+        if let Some(log) = self.log.get() {
+            log.write(&line());
+        }
     }
 
     pub(super) fn next_number(&self) -> u64 {

@@ -6,11 +6,13 @@ use std::time::{Duration, SystemTime};
 use super::answer::{Answer, Usage, believable};
 use super::ask::Ask;
 use super::book::Book;
+use super::counts::End;
 use super::format::{Call, Format};
+use super::log::Line;
 use super::meter::Meter;
 use super::peer::{Gone, Peer};
 use super::reply::Reply;
-use super::request::Request;
+use super::request::{self, Request};
 use super::script::{ErrorWords, Fault, RetryAfter, StatusFault, Step};
 use super::seen::Seen;
 use super::{plain, stream};
@@ -30,6 +32,9 @@ pub(super) struct Exchange<'a> {
     pub(super) format: &'static dyn Format,
     pub(super) step: &'a Step,
     pub(super) request_id: String,
+    /// For the log.
+    status: u16,
+    usage: Option<Usage>,
 }
 
 /// Errors: the peer left, which is in the counts already.
@@ -47,10 +52,11 @@ pub(super) async fn serve(
     let (open, step) = book.begin(asked.as_ref().map_or("", |ask| &ask.model), Seen::new(request));
     peer.bytes_per_write = step.bytes_per_write;
     let request_id = format!("req_mock_{number}");
-    let mut exchange = Exchange { peer, meter: Meter::new(open), format, step: &step, request_id };
-    let ended = match asked {
-        Ok(ask) => exchange.answer(number, &ask, &request.body).await,
-        Err(message) => exchange.refuse(message).await,
+    let (meter, step) = (Meter::new(open), &*step);
+    let mut exchange = Exchange { peer, meter, format, step, request_id, status: 200, usage: None };
+    let ended = match &asked {
+        Ok(ask) => exchange.answer(number, ask, &request.body).await,
+        Err(message) => exchange.refuse(message.clone()).await,
     };
     match ended {
         Ok(Connection::Usable) => {}
@@ -58,6 +64,23 @@ pub(super) async fn serve(
         Err(Gone) => exchange.meter.aborted(),
     }
     exchange.peer.bytes_per_write = None;
+    book.log(|| {
+        let end = match ended {
+            Ok(Connection::Usable) => End::Answered,
+            Ok(Connection::Broken) => End::BrokenOff,
+            Err(Gone) => End::Aborted,
+        };
+        let asker = request::headers(&request.head.raw).into_iter().find(|(name, _)| name == "x-request-id");
+        Line {
+            call: number,
+            request_id: asker.map(|(_, id)| id),
+            format: format.name(),
+            model: asked.as_ref().map_or("", |ask| &ask.model),
+            status: exchange.status,
+            end,
+            usage: exchange.usage.as_ref(),
+        }
+    });
     ended
 }
 
@@ -70,6 +93,7 @@ impl Exchange<'_> {
             }
             Some(Fault::Redirect { location }) => {
                 self.pause(self.step.latency_ms).await?;
+                self.status = 302;
                 let reply = self.reply(302, "text/plain").header("location", location.as_str());
                 return self.finish_with(&reply.with(b""), 0).await;
             }
@@ -97,7 +121,8 @@ impl Exchange<'_> {
     {
         let answer = Answer::of(self.step, ask, body);
         let input_tokens = ask.input_tokens();
-        let usage = Usage::of(&self.step.usage, input_tokens, answer.tokens * ask.choices());
+        let usage = Usage::of(&self.step.usage, body, input_tokens, answer.tokens * ask.choices());
+        self.usage = usage.clone();
         let billed_input = usage.as_ref().and_then(|usage| self.format.billed_input(usage));
         let billed_output = usage.as_ref().and_then(|usage| believable(&usage.output));
         self.meter.accept(billed_input.unwrap_or(input_tokens), billed_output);
@@ -122,6 +147,7 @@ impl Exchange<'_> {
     }
 
     async fn status(&mut self, fault: &StatusFault) -> Result<Connection, Gone> {
+        self.status = fault.status;
         let mut told = false;
         let (content_type, body) = match &fault.body {
             Some(raw) if raw.starts_with('{') => ("application/json", raw.clone()),

@@ -40,6 +40,8 @@ pub(super) struct Call<'a> {
 }
 
 pub(super) trait Format: Sync {
+    /// Its name in the log.
+    fn name(&self) -> &'static str;
     fn request_id_header(&self) -> &'static str;
     fn requires_max_tokens(&self) -> bool;
     /// Errors: what is wrong with the request, in one sentence.

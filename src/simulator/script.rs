@@ -99,6 +99,8 @@ pub enum UsageReport {
     Honest,
     /// No usage anywhere in the answer.
     Missing,
+    /// What the last user message says behind `usage=`, a [`FixedUsage`] as JSON; honest where it says nothing.
+    Asked,
     /// These values; any JSON will do (`-1`, `1e18`, `"many"`).
     #[serde(untagged)]
     Fixed(FixedUsage),

@@ -10,6 +10,10 @@ use crate::simulator::script::{ErrorWords, Finish, InBandError};
 pub(in crate::simulator) struct Anthropic;
 
 impl Format for Anthropic {
+    fn name(&self) -> &'static str {
+        "anthropic"
+    }
+
     fn request_id_header(&self) -> &'static str {
         "request-id"
     }

@@ -22,6 +22,10 @@ impl Gemini {
 }
 
 impl Format for Gemini {
+    fn name(&self) -> &'static str {
+        "gemini"
+    }
+
     fn request_id_header(&self) -> &'static str {
         "x-request-id"
     }

@@ -10,6 +10,10 @@ use crate::simulator::script::{ErrorWords, Finish, InBandError};
 pub(in crate::simulator) struct OpenAi;
 
 impl Format for OpenAi {
+    fn name(&self) -> &'static str {
+        "openai"
+    }
+
     fn request_id_header(&self) -> &'static str {
         "x-request-id"
     }

@@ -13,6 +13,10 @@ use crate::simulator::script::{ErrorWords, Finish, InBandError};
 pub(in crate::simulator) struct Responses;
 
 impl Format for Responses {
+    fn name(&self) -> &'static str {
+        "openai-responses"
+    }
+
     fn request_id_header(&self) -> &'static str {
         "x-request-id"
     }

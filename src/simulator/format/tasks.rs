@@ -30,6 +30,9 @@ impl GeminiEmbeddings {
 macro_rules! a_task {
     ($format:ty, like $like:expr) => {
         impl Format for $format {
+            fn name(&self) -> &'static str {
+                $like.name()
+            }
             fn request_id_header(&self) -> &'static str {
                 $like.request_id_header()
             }
