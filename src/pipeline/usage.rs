@@ -23,7 +23,7 @@ pub(super) struct Sighting {
 pub(super) struct Billed {
     pub usage: Usage,
     pub pico: u128,
-    /// At least one part is our own count.
+    /// At least one part is our own count, or may not be the provider's last word.
     pub counted: bool,
 }
 
@@ -34,7 +34,8 @@ impl Sighting {
     /// The request was sent and answered, wholly or in part: never 0, whatever the provider says.
     pub(super) fn bill(&self, run: &Run, step: &Step) -> Billed {
         let mut usage = self.reported.unwrap_or_default();
-        let mut counted = false;
+        // What was told of an answer that did not end is no bill yet.
+        let mut counted = !self.whole;
         if usage.total_input() == 0 {
             usage.input = tokens::output_count(run.call.decoded.billed_bytes()).max(1);
             counted = true;

@@ -1,7 +1,11 @@
 //! What answers cost, in every provider format: cached tokens by their own rates, whatever usage is told.
 
+mod aborts;
+mod anomalies;
 mod cache;
+mod cuts;
 
+use headgate::simulator::{Framing, Step};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
@@ -36,6 +40,56 @@ async fn gateway(edit: impl FnOnce(&mut Value)) -> TestGateway {
     .await
 }
 
+/// A client's format over a provider's.
+#[derive(Clone, Copy, Debug)]
+struct Pair {
+    kind: &'static str,
+    path: &'static str,
+}
+
+const CHAT: &str = "/v1/chat/completions";
+const MESSAGES: &str = "/v1/messages";
+const RESPONSES: &str = "/v1/responses";
+
+/// Every provider format for a client of another one, and those that clients speak, too, also passed through.
+const PAIRS: [Pair; 8] = [
+    Pair { kind: "openai", path: CHAT },
+    Pair { kind: "openai", path: MESSAGES },
+    Pair { kind: "openai-responses", path: CHAT },
+    Pair { kind: "openai-responses", path: RESPONSES },
+    Pair { kind: "anthropic", path: CHAT },
+    Pair { kind: "anthropic", path: MESSAGES },
+    Pair { kind: "gemini", path: CHAT },
+    Pair { kind: "mistral", path: RESPONSES },
+];
+
+impl Pair {
+    fn name(&self) -> String {
+        format!("{}-over-{}", self.path.trim_start_matches('/').replace('/', "-"), self.kind)
+    }
+
+    /// A short question to `model` that allows 500 tokens of output.
+    fn question(&self, model: &str, stream: bool) -> Value {
+        let model = format!("{}/{model}", self.kind);
+        let messages = json!([{ "role": "user", "content": "say hello" }]);
+        if self.path == RESPONSES {
+            return json!({ "model": model, "max_output_tokens": 500, "stream": stream, "store": false, "input": messages });
+        }
+        json!({ "model": model, "max_tokens": 500, "stream": stream, "messages": messages })
+    }
+}
+
+/// The step as a provider of this kind answers: Mistral tells the usage of a stream without being asked for it.
+fn answered_by(kind: &str, step: Step) -> Step {
+    Step { framing: Framing { usage_on_finish: kind == "mistral", ..Framing::default() }, ..step }
+}
+
+/// Gives a model of this kind, of a name of its own, the rates of `paid`.
+fn priced(config: &mut Value, kind: &str, model: &str) {
+    let rates = config["prices"][format!("{kind}/paid")].clone();
+    config["prices"][format!("{kind}/{model}")] = rates;
+}
+
 /// A short question in Anthropic's format.
 fn message(model: &str) -> Value {
     json!({ "model": model, "max_tokens": 500, "messages": [{ "role": "user", "content": "say hello" }] })
@@ -52,8 +106,11 @@ async fn ask(gw: &TestGateway, path: &str, body: &Value) -> Reply {
 
 /// The receipt of the run that answered `reply`.
 async fn receipt(gw: &TestGateway, reply: &Reply) -> Value {
-    let run = reply.header("x-headgate-run").to_owned();
-    gw.finished_run(&run).await;
+    receipt_of(gw, reply.header("x-headgate-run")).await
+}
+
+async fn receipt_of(gw: &TestGateway, run: &str) -> Value {
+    gw.finished_run(run).await;
     let url = gw.url(&format!("/v1/requests/{run}"));
     Reply::of(gw.client.get(url).bearer_auth(KEY).send().await.expect("an answer")).await.json()
 }

@@ -24,8 +24,12 @@ impl Tally {
         replace(&mut self.cache_read, &usage["cache_read_input_tokens"]);
         replace(&mut self.cache_write, &usage["cache_creation_input_tokens"]);
         replace(&mut self.cache_write_1h, &usage["cache_creation"]["ephemeral_1h_input_tokens"]);
-        // Output only grows: a repeated `message_start` says 1 again.
-        self.output = count(&usage["output_tokens"]).max(self.output);
+        // Output only grows: a repeated `message_start` says 1 again. The 1 is no count, so that a 0 behind it is the
+        // only thing that was said.
+        self.output = match (count(&usage["output_tokens"]), self.output) {
+            (Some(0), Some(1)) => Some(0),
+            (told, before) => told.max(before),
+        };
     }
 
     /// None until both input and output are known.
@@ -71,6 +75,12 @@ mod tests {
         let again = json!({"input_tokens": 61, "output_tokens": 1});
         let parts = Usage { input: 61, cache_read: 4, output: 20, ..Usage::default() };
         assert_eq!(after(&[start, end, again]), Some(parts));
+    }
+
+    #[test]
+    fn a_total_of_nothing_is_not_made_one_by_the_start() {
+        let (start, end) = (json!({"input_tokens": 3, "output_tokens": 1}), json!({"output_tokens": 0}));
+        assert_eq!(after(&[start, end]).map(|usage| usage.output), Some(0));
     }
 
     #[test]
