@@ -1,26 +1,30 @@
 //! Token counts where no provider has counted yet, or none will.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 /// What the chat format adds around the messages of one call.
 const FRAME_TOKENS: u64 = 16;
 
-/// The most tokens that one inline image is counted as. Current models bill 10,000 at their highest detail, most far
-/// fewer. Known exception: `gpt-4o-mini` bills up to 48,000 for a large picture; such a call is settled at its real
-/// price, which may pass the hold.
+/// The most tokens that one image is counted as. Current models bill 10,000 at their highest detail, most far fewer.
+/// Known exception: `gpt-4o-mini` bills up to 48,000 for a large picture; such a call is settled at its real price, which
+/// may pass the hold.
 pub const IMAGE_TOKENS: u64 = 10_000;
 
 /// An upper bound of the input tokens of a call. `fields` are the raw JSON texts of the fields that reach the model:
 /// messages, system, tools, schema.
 ///
-/// Tokenizers work on bytes, so text has at most one token per byte; inline images count as [`IMAGE_TOKENS`] each or
-/// their bytes, whichever is less. Never more than one token per byte plus 16. Not covered: images that the provider
-/// fetches from a URL, and the few hundred tokens that some providers add for tools.
+/// Tokenizers work on bytes, so text has at most one token per byte; an image, by URL or inline, counts as
+/// [`IMAGE_TOKENS`] in place of its data: the bytes of a picture tell nothing of its size. Without images never more than
+/// one token per byte plus 16. Not covered: documents that the provider fetches from a URL or has already, and the few
+/// hundred tokens that some providers add for tools.
 pub fn input_upper_bound(fields: &[&str]) -> u64 {
     let bytes: u64 = fields.iter().map(|field| count(field.len())).sum();
-    let saved: u64 = fields.iter().map(|field| image_savings(field)).sum();
-    bytes.saturating_sub(saved).saturating_add(FRAME_TOKENS)
+    let images: Vec<u64> = fields.iter().flat_map(|field| images(field)).collect();
+    let text = bytes.saturating_sub(images.iter().sum());
+    text.saturating_add(count(images.len()) * IMAGE_TOKENS).saturating_add(FRAME_TOKENS)
 }
 
 /// Tokens that one image is guessed at where its caller asks before sending: what Claude makes of a picture of a
@@ -47,58 +51,72 @@ fn count(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
 
-/// By how much the bytes of inline images in `field` exceed what they are counted as. Zero in doubt.
-fn image_savings(field: &str) -> u64 {
-    if count(field.len()) <= IMAGE_TOKENS {
-        return 0;
-    }
-    images(field).iter().map(|bytes| bytes.saturating_sub(IMAGE_TOKENS)).sum()
-}
-
-/// The images in `field`: bytes of their data, 0 for one by URL. None in doubt.
+/// The images in `field`: bytes of their data, 0 for one by URL or file. None in doubt.
 ///
 /// Only a part that the protocols define as an image counts, never a text that looks like one: a model reads
 /// such a text letter by letter.
 fn images(field: &str) -> Vec<u64> {
-    if !field.contains("image") {
+    // A letter may be written as an escape, which is its right and hides nothing.
+    if !field.contains("image") && !field.contains("\\u00") {
         return Vec::new();
     }
-    let messages: Vec<Message<'_>> = serde_json::from_str(field).unwrap_or_default();
-    messages.iter().filter_map(|message| message.content).flat_map(images_in).collect()
+    each::<Message<'_>>(field).flat_map(|message| message.parts()).flat_map(images_in).collect()
 }
 
 fn images_in(content: &RawValue) -> Vec<u64> {
-    let parts: Vec<Part<'_>> = serde_json::from_str(content.get()).unwrap_or_default();
-    parts.iter().flat_map(images_of).collect()
+    each::<Part<'_>>(content.get()).flat_map(|part| images_of(&part)).collect()
+}
+
+/// The items of a list. One that can't be read does not hide the others.
+fn each<'a, T: Deserialize<'a>>(list: &'a str) -> impl Iterator<Item = T> {
+    let items: Vec<&'a RawValue> = serde_json::from_str(list).unwrap_or_default();
+    items.into_iter().filter_map(|item| serde_json::from_str(item.get()).ok())
 }
 
 fn images_of(part: &Part<'_>) -> Vec<u64> {
-    let data = match part.kind {
-        "image_url" | "input_image" => part.image_url.map(RawValue::get).filter(|raw| raw.contains("data:image/")),
-        "image" => part.source.as_ref().and_then(|source| source.data).map(RawValue::get),
+    let inline = |raw: &&RawValue| raw.get().contains("data:image/");
+    let data = match &*part.kind {
+        "image_url" | "input_image" => part.image_url.filter(inline),
+        "image" => part.source.as_ref().and_then(|source| source.data),
+        "file" if part.media_type.as_ref().is_some_and(|kind| kind.starts_with("image/")) => part.url.filter(inline),
         "tool_result" => return part.content.map_or_else(Vec::new, images_in),
         _ => return Vec::new(),
     };
-    vec![data.map_or(0, |data| count(data.len()))]
+    vec![data.map_or(0, |data| count(data.get().len()))]
 }
 
+/// A message in any of the chat formats: its parts are its content, a page's parts, or a tool's output.
 #[derive(Deserialize)]
 struct Message<'a> {
     #[serde(borrow, default)]
     content: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    parts: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    output: Option<&'a RawValue>,
+}
+
+impl<'a> Message<'a> {
+    fn parts(self) -> impl Iterator<Item = &'a RawValue> {
+        [self.content, self.parts, self.output].into_iter().flatten()
+    }
 }
 
 /// A part of a message's content in any of the chat formats.
 #[derive(Deserialize)]
 struct Part<'a> {
-    #[serde(rename = "type")]
-    kind: &'a str,
+    #[serde(rename = "type", borrow, default)]
+    kind: Cow<'a, str>,
     #[serde(borrow, default)]
     image_url: Option<&'a RawValue>,
     #[serde(borrow, default)]
     source: Option<Source<'a>>,
     #[serde(borrow, default)]
     content: Option<&'a RawValue>,
+    #[serde(rename = "mediaType", borrow, default)]
+    media_type: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    url: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -125,17 +143,30 @@ mod tests {
     }
 
     #[test]
-    fn an_inline_image_counts_as_a_fixed_number_of_tokens_in_every_dialect() {
+    fn an_image_counts_as_a_fixed_number_of_tokens_in_every_dialect_inline_or_not() {
         let data = picture();
+        let url = "https://example.org/1.png";
         for part in [
             format!(r#"{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{data}"}}}}"#),
             format!(r#"{{"type":"input_image","image_url":"data:image/png;base64,{data}"}}"#),
             format!(r#"{{"type":"image","source":{{"type":"base64","media_type":"image/png","data":"{data}"}}}}"#),
             format!(r#"{{"type":"tool_result","content":[{{"type":"image","source":{{"data":"{data}"}}}}]}}"#),
+            format!(r#"{{"type":"file","mediaType":"image/png","url":"data:image/png;base64,{data}"}}"#),
+            format!(r#"{{"type":"image_url","image_url":{{"url":"{url}"}}}}"#),
+            format!(r#"{{"type":"im\u0061ge_url","image_url":{{"url":"{url}"}}}}"#),
+            format!(r#"{{"type":"input_image","image_url":"{url}"}}"#),
+            r#"{"type":"input_image","file_id":"file-1"}"#.to_owned(),
+            format!(r#"{{"type":"image","source":{{"type":"url","url":"{url}"}}}}"#),
+            format!(r#"{{"type":"file","mediaType":"image/png","url":"{url}"}}"#),
+            r#"{"type":"image","source":{"type":"base64","data":"iVBORw0KGgo="}}"#.to_owned(),
         ] {
-            let messages = format!(r#"[{{"role":"user","content":[{{"type":"text","text":"hi"}},{part}]}}]"#);
-            let bound = input_upper_bound(&[&messages]);
-            assert!((IMAGE_TOKENS..IMAGE_TOKENS + 300).contains(&bound), "{bound} for {}", &part[..40]);
+            for message in
+                ["role\":\"user\",\"content", "role\":\"user\",\"parts", "type\":\"function_call_output\",\"output"]
+            {
+                let messages = format!(r#"[{{"{message}":[{{"type":"text","text":"hi"}},{part}]}}]"#);
+                let bound = input_upper_bound(&[&messages]);
+                assert!((IMAGE_TOKENS..IMAGE_TOKENS + 300).contains(&bound), "{bound} for {}", &part[..40]);
+            }
         }
     }
 

@@ -11,6 +11,7 @@ mod cases;
 mod messages;
 mod properties;
 mod responses;
+mod tokens;
 mod ui;
 
 use std::time::{Duration, SystemTime};
