@@ -32,7 +32,7 @@ use teller::{Leftover, Orders, Teller};
 async fn three_processes_that_are_killed_again_and_again_spend_no_limit_twice_on_redis() {
     let folder = TempDir::new().expect("a folder");
     let redis = RedisServer::start(folder.path());
-    drive(folder, StoreSpec::Redis { url: redis.url(), relaxed: false }, 3, 12_000).await;
+    drive(&folder, StoreSpec::Redis { url: redis.url(), relaxed: false }, 3, 12_000).await;
 }
 
 /// One process serves a file.
@@ -40,7 +40,7 @@ async fn three_processes_that_are_killed_again_and_again_spend_no_limit_twice_on
 async fn a_process_that_is_killed_again_and_again_spends_no_limit_twice_on_sqlite() {
     let folder = TempDir::new().expect("a folder");
     let path = folder.path().join("headgate.db");
-    drive(folder, StoreSpec::Sqlite { path, full_sync: false }, 1, 12_000).await;
+    drive(&folder, StoreSpec::Sqlite { path, full_sync: false }, 1, 12_000).await;
 }
 
 /// One of the processes. The driver starts this test by its name, in a process of its own.
@@ -71,12 +71,12 @@ fn spec(store: &str) -> StoreSpec {
     }
 }
 
-async fn drive(folder: TempDir, store: StoreSpec, processes: usize, operations: u64) {
+async fn drive(folder: &TempDir, store: StoreSpec, processes: usize, operations: u64) {
     let from_env = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let seed = from_env("SEED").unwrap_or_else(now_ns);
     let operations = from_env("OPERATIONS").unwrap_or(operations);
     println!("seed {seed}, {operations} operations, {processes} processes");
-    let mut driver = Driver::new(folder, store, processes, operations, Dice(seed));
+    let mut driver = Driver::new(folder.path(), store, processes, operations, Dice(seed));
     let began = Instant::now();
     driver.fire().await;
     let took = began.elapsed();

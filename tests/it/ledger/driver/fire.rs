@@ -1,14 +1,13 @@
 //! The parent's side: starts the processes, kills one every two seconds, gives the next one what it left, and looks at
 //! the store meanwhile and at the end.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use headgate::ledger::Ledger;
 use headgate::store::{Clock, SteppedClock, Store, StoreSpec};
-use tempfile::TempDir;
 
 use super::history::History;
 use super::scene::{Dice, limits, now_ns};
@@ -33,7 +32,7 @@ struct Slot {
 }
 
 pub struct Driver {
-    folder: TempDir,
+    folder: PathBuf,
     store: StoreSpec,
     slots: Vec<Slot>,
     dice: Dice,
@@ -47,10 +46,10 @@ pub struct Driver {
 }
 
 impl Driver {
-    pub fn new(folder: TempDir, store: StoreSpec, processes: usize, operations: u64, dice: Dice) -> Self {
+    pub fn new(folder: &Path, store: StoreSpec, processes: usize, operations: u64, dice: Dice) -> Self {
         let slot = |name| Slot { name, child: None, incarnation: 0, log: PathBuf::new(), done: 0 };
         Driver {
-            folder,
+            folder: folder.to_owned(),
             store,
             slots: ('a'..).take(processes).map(slot).collect(),
             dice,
@@ -95,7 +94,7 @@ impl Driver {
         let slot = &mut self.slots[place];
         slot.incarnation += 1;
         let name = format!("{}{}", slot.name, slot.incarnation);
-        slot.log = self.folder.path().join(format!("{name}.log"));
+        slot.log = self.folder.join(format!("{name}.log"));
         let store = match &self.store {
             StoreSpec::Sqlite { path, .. } => format!("sqlite:{}", path.display()),
             StoreSpec::Redis { url, .. } => url.clone(),
@@ -171,7 +170,7 @@ impl Driver {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }
-        let log = self.folder.path().join("late.log");
+        let log = self.folder.join("late.log");
         let orders = Orders { name: "late".into(), seed: 0, operations: 0, log: log.clone(), leftovers: Vec::new() };
         let late = self.history.late(now_ns() + 150_000_000_000, &mut self.dice);
         Teller::new(ledger.clone(), &orders).end_all(&late).await;
