@@ -219,7 +219,7 @@ impl Opened {
         let (clients_handle, admin_handle) = (clients.handle(), admin.handle());
         let (clients, admin) = (actix_web::rt::spawn(clients), actix_web::rt::spawn(admin));
         let ended = CancellationToken::new();
-        let sweep = workers::sweep(&self.hall, &ended);
+        let upkeep = workers::upkeep(&self.hall, &ended);
         let jobs = workers::respond(&self.hall, &self.detached, &drain);
         let watching = self.reloader.start(&ended);
         let _ = ready.send(Ok(about));
@@ -237,7 +237,7 @@ impl Opened {
         clients_handle.stop(false).await;
         admin_handle.stop(false).await;
         ended.cancel();
-        for task in [sweep, jobs, watching] {
+        for task in upkeep.into_iter().chain([jobs, watching]) {
             let _ = task.await;
         }
         let _ = (clients.await, admin.await);

@@ -105,7 +105,7 @@ impl Hall {
             queue: Queue::new(store)?,
             live: LiveRuns::default(),
             runtime,
-            targets: Targets::default(),
+            targets: Targets::new(store),
             metrics,
             status: Status::default(),
             log,

@@ -1,6 +1,7 @@
 //! Work that no connection owns: one file per kind.
 
 mod respond;
+mod share;
 mod sweep;
 
 use std::sync::Arc;
@@ -11,9 +12,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::pipeline::Hall;
 
-/// Starts the sweep, which ends soon after `stop` is cancelled.
-pub fn sweep(hall: &Arc<Hall>, stop: &CancellationToken) -> JoinHandle<()> {
-    tokio::spawn(sweep::run(Arc::clone(hall), stop.clone()))
+/// Starts what every process has to do, on the current runtime. It ends soon after `stop` is cancelled.
+pub fn upkeep(hall: &Arc<Hall>, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
+    vec![
+        tokio::spawn(sweep::run(Arc::clone(hall), stop.clone())),
+        tokio::spawn(share::run(Arc::clone(hall), stop.clone())),
+    ]
 }
 
 /// Starts to run queued jobs on `runtime`. No further job is begun once `drain` is cancelled.

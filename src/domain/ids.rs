@@ -17,6 +17,18 @@ impl KeyId {
         id.copy_from_slice(&hash[..16]);
         KeyId(id)
     }
+
+    /// Reads the text form.
+    pub fn parse(text: &str) -> Option<Self> {
+        let id = u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32)?;
+        Some(KeyId(id.to_be_bytes()))
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
 }
 
 /// One accepted request, from admission to its terminal event. The same id names the hold, the receipt and, for

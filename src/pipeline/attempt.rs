@@ -27,7 +27,8 @@ impl Hall {
         let mut attendance = Attendance::new(run);
         let mut standings = vec![Standing { calls: 0, ready: Some(start) }; plan.steps.len()];
         let mut last: Option<GatewayError> = None;
-        for _ in 0..plan.attempts {
+        let mut calls_left = plan.attempts;
+        while calls_left > 0 {
             let Some((index, permit, wait)) = self.next(run, plan, &mut standings) else { break };
             let Some(step) = plan.steps.get(index) else { break };
             let key = step.target.provider.api_keys.get(permit.key_place());
@@ -38,6 +39,15 @@ impl Hall {
                 let pause = tokio::time::sleep(wait);
                 attendance.during(run, client, pause).await?;
             }
+            let permit = match permit.confirmed().await {
+                Ok(permit) => permit,
+                // Another replica knows better; while it probes, this run has no use for the target.
+                Err(until) => {
+                    standings[index].ready = until.map(Instant::from_std);
+                    continue;
+                }
+            };
+            calls_left -= 1;
             standings[index].calls += 1;
             let spent = run.spent_pico();
             run.attempts.push(AttemptRecord {

@@ -87,6 +87,7 @@ impl Hall {
         loop {
             let permit = self.targets.permit(&step.target.name, &step.keys, std::time::Instant::now());
             let Ok(permit) = permit else { return Err("resting".to_owned()) };
+            let Ok(permit) = permit.confirmed().await else { return Err("resting".to_owned()) };
             let key = step.target.provider.api_keys.get(permit.key_place());
             let failure = match hearing.call(key, body.clone()).await {
                 Ok(found) => {

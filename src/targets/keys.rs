@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use crate::domain::ids::KeyId;
 
+use super::board::{News, Pause};
+
 #[derive(Debug, Default)]
 struct KeyHealth {
-    cool_until: Option<Instant>,
-    rest_until: Option<Instant>,
+    pause: Pause,
     probing: bool,
 }
 
@@ -21,8 +22,7 @@ impl Keys {
     pub(super) fn first_free(&self, keys: &[KeyId], now: Instant) -> Result<usize, Instant> {
         let mut soonest: Option<Instant> = None;
         for (place, key) in keys.iter().enumerate() {
-            let out = self.0.get(key).and_then(|health| health.cool_until.max(health.rest_until));
-            match out.filter(|until| now < *until) {
+            match self.0.get(key).and_then(|health| health.pause.until(now)) {
                 Some(until) => soonest = Some(soonest.map_or(until, |earlier| earlier.min(until))),
                 None => return Ok(place),
             }
@@ -32,7 +32,7 @@ impl Keys {
 
     /// The place of the first key that only rests and that nobody tries just now.
     pub(super) fn resting(&self, keys: &[KeyId], now: Instant) -> Option<usize> {
-        let due = |health: &KeyHealth| !health.probing && health.cool_until.is_none_or(|until| until <= now);
+        let due = |health: &KeyHealth| !health.probing && !health.pause.is_cool(now);
         keys.iter().position(|key| self.0.get(key).is_none_or(due))
     }
 
@@ -40,19 +40,16 @@ impl Keys {
         self.0.entry(key).or_default().probing = under_way;
     }
 
-    pub(super) fn cool(&mut self, key: KeyId, until: Instant) {
-        let health = self.0.entry(key).or_default();
-        health.cool_until = health.cool_until.max(Some(until));
+    pub(super) fn pause(&mut self, key: KeyId) -> &mut Pause {
+        &mut self.0.entry(key).or_default().pause
     }
 
-    pub(super) fn rest(&mut self, key: KeyId, until: Instant) {
-        let health = self.0.entry(key).or_default();
-        health.rest_until = health.rest_until.max(Some(until));
+    /// True where there was something to heal.
+    pub(super) fn heal(&mut self, key: KeyId) -> bool {
+        self.0.get_mut(&key).is_some_and(|health| health.pause.heal())
     }
 
-    pub(super) fn heal(&mut self, key: KeyId) {
-        if let Some(health) = self.0.get_mut(&key) {
-            health.rest_until = None;
-        }
+    pub(super) fn take_news(&mut self, now: Instant) -> Vec<(KeyId, News)> {
+        self.0.iter_mut().map(|(key, health)| (*key, health.pause.take_news(now))).collect()
     }
 }

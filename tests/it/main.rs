@@ -10,6 +10,7 @@ mod accounts;
 mod admin;
 mod bad_input;
 mod billing;
+mod breakers;
 mod budgets;
 mod callers;
 mod chat;
