@@ -20,6 +20,7 @@ use socket2::{Domain, Socket, Type};
 use tokio::runtime::{self, Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 
+use crate::config::Config;
 use crate::pipeline::{Hall, LogSink};
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -243,6 +244,11 @@ impl Opened {
         let _ = (clients.await, admin.await);
         self.hall.runs().flush().await;
     }
+}
+
+/// Goes on with a Redis that has lost what was spent. False where no gateway has found a loss.
+pub fn accept_loss(config: &Config) -> Result<bool, StartError> {
+    Store::accept_loss(&build::store_spec(&config.store)).map_err(|error| StartError(error.to_string()))
 }
 
 /// The threads of runs that no connection owns.

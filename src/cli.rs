@@ -11,6 +11,7 @@ mod mock;
 mod policy;
 mod prices;
 mod serve;
+mod store;
 mod usage;
 
 use std::collections::BTreeMap;
@@ -48,6 +49,9 @@ enum Command {
     Usage(usage::Usage),
     Prices(prices::Prices),
     Explain(explain::Explain),
+    /// Decide about a store in trouble
+    #[command(subcommand)]
+    Store(store::Store),
 }
 
 /// Where the config is.
@@ -70,6 +74,7 @@ pub fn run() -> ExitCode {
         Command::Usage(command) => command.run(),
         Command::Prices(command) => command.run(),
         Command::Explain(command) => command.run(),
+        Command::Store(command) => command.run(),
     };
     match result {
         Ok(code) => code,

@@ -175,6 +175,19 @@ impl Ledger {
         }
     }
 
+    /// Looks after the store, about once a second: whether it takes writes, and on Redis whether it still is what it was.
+    /// A Redis that has forgotten its last moments (restored from a copy, failed over to a replica that lagged) is told
+    /// again what this process has written in them; nothing new is admitted before. Returns how many writes that were.
+    ///
+    /// Errors: [`StoreError::Corrupt`] for a loss that can't be mended like that; an operator has to decide.
+    pub async fn check(&self) -> Result<usize, StoreError> {
+        match &self.shelf {
+            Shelf::Sqlite(ledger) => ledger.check().await.map(|()| 0),
+            Shelf::File(_) => Ok(0),
+            Shelf::Redis(ledger) => ledger.check().await,
+        }
+    }
+
     /// Reads every live counter. Each is exact by itself; on Redis they are not all of one instant.
     pub async fn usage(&self) -> Result<UsageReport, StoreError> {
         match &self.shelf {

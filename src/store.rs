@@ -116,6 +116,17 @@ impl Store {
         Ok(Store { backend, clock })
     }
 
+    /// Goes on with a Redis that has lost what was spent: gateways that refuse to work with it take what it knows now for
+    /// the truth. False where none has found a loss; nothing is changed then. Blocks, for some seconds at worst.
+    pub fn accept_loss(spec: &StoreSpec) -> Result<bool, StoreError> {
+        match spec {
+            StoreSpec::Sqlite { .. } => {
+                Err(StoreError::Refused("only a Redis can lose what gateways still know of".to_owned()))
+            }
+            StoreSpec::Redis { url, .. } => redis::accept_loss(url),
+        }
+    }
+
     /// `sqlite` or `redis`, for logs and probes.
     pub fn kind(&self) -> &'static str {
         match self.backend {
@@ -124,7 +135,8 @@ impl Store {
         }
     }
 
-    /// Whether the last write was taken, whoever asked for it. An idle process learns by [`Store::ping`].
+    /// Whether the last write was taken, whoever asked for it. An idle process has to write now and then to
+    /// know.
     pub fn is_up(&self) -> bool {
         match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.is_up(),
@@ -139,15 +151,6 @@ impl Store {
             Backend::Sqlite(sqlite) => sqlite.health().take_trouble(),
             Backend::SqliteFile(_) => None,
             Backend::Redis(redis) => redis.health().take_trouble(),
-        }
-    }
-
-    /// Asks the store for a sign of life, by a write; to be called about once a second, so that readiness is not stale.
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.ping().await,
-            Backend::SqliteFile(_) => Ok(()),
-            Backend::Redis(redis) => redis.ping().await,
         }
     }
 

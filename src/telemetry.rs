@@ -73,6 +73,7 @@ pub struct Metrics {
     pub runs: Family<RunLabels, Counter>,
     pub moderations: Family<ModerationLabels, Counter>,
     pub settlements_waiting: Gauge,
+    pub store_repeated_writes: Counter,
     token_usage: Histograms<TokenLabels>,
     operation_duration: Histograms<ModelLabel>,
     time_to_first_chunk: Histograms<ModelLabel>,
@@ -131,6 +132,11 @@ impl Default for Metrics {
                 "headgate_settlements_waiting",
                 "Settlements that the store has not taken yet",
                 Gauge::default()
+            ),
+            store_repeated_writes: register!(
+                "headgate_store_repeated_writes",
+                "Writes made again because the store had forgotten them",
+                Counter::default()
             ),
             token_usage: register!(
                 "gen_ai_client_token_usage",

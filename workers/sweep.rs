@@ -38,7 +38,6 @@ pub(super) async fn run(hall: Arc<Hall>, stop: CancellationToken) {
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        hall.money().retry_waiting().await;
         if let Err(error) = work(&hall, tick, &mut strays).await {
             tracing::debug!(%error, "the rest of a sweep waits for the next one");
         }
@@ -49,7 +48,8 @@ pub(super) async fn run(hall: Arc<Hall>, stop: CancellationToken) {
 
 /// `strays` are jobs that this process was given and did not know when it last looked.
 async fn work(hall: &Hall, tick: u32, strays: &mut HashSet<RunId>) -> Result<(), StoreError> {
-    hall.money().ping().await?;
+    hall.money().check().await?;
+    hall.money().retry_waiting().await;
     if tick.is_multiple_of(RENEW_EVERY) {
         hall.money().renew().await?;
     }

@@ -1,15 +1,14 @@
 -- Enlarges an open hold under its own counters of dollars and tokens, all or nothing.
 -- ARGV: run, more usd, more tokens
--- Returns: {'held' | 'refused', now, counters of the hold, (used, oldest, blocker)...} as before, the readings of those
---          counters that grow; {'none'} without an open hold.
+-- Returns, behind the number and the time: 'held' or 'refused', counters of the hold, (used, oldest, blocker)... as before,
+--          the readings of those counters that grow; 'none' without an open hold.
 local run, more = ARGV[1], { usd = tonumber(ARGV[2]), tokens = tonumber(ARGV[3]) }
 local hold = read_hold(run)
 if hold.state ~= 'open' then
-  return { 'none' }
+  return { 'none', 0, now }
 end
 
-local now = clock()
-local answer = { 'held', now, hold.counters }
+local answer = { 'held', 0, now, hold.counters }
 local growing = {}
 local fits = true
 for counter in counters_of(hold) do
@@ -28,20 +27,22 @@ for counter in counters_of(hold) do
     answer[#answer + 1] = blocker or -1
   end
 end
-if not fits then
+if not fits and not repeated then
   answer[1] = 'refused'
   return answer
 end
 
+local grown = repeated_at or now
+answer[2] = number()
 for _, counter in ipairs(growing) do
   local held = step(counter, hold)
   if counter.ends == SLIDING then
     take_out(counter, run, held)
-    put(counter, run, held + step(counter, more), now)
+    put(counter, run, held + step(counter, more), grown)
   else
     add(counter, 'h', step(counter, more))
   end
 end
-hold.usd, hold.tokens, hold.grown = hold.usd + more.usd, hold.tokens + more.tokens, now
+hold.usd, hold.tokens, hold.grown = hold.usd + more.usd, hold.tokens + more.tokens, grown
 write_hold(run, hold)
 return answer

@@ -2,6 +2,8 @@
 
 mod name;
 mod report;
+mod tail;
+mod words;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -16,8 +18,10 @@ use crate::store::{Clock, StoreError};
 use super::ask::provider;
 use super::binding::{Reading, bind, decide, repeat};
 use super::book::{EXPIRED_KEPT_MS, GRACE_MS, HOLD_TTL_MS, KEPT_MS, SWEEP_GAP_MS, VOID_KEPT_MS};
-use super::counter::{Bind, CAPACITY};
+use super::counter::Bind;
 use super::{Amount, Bill, Expired, HeldRun, HoldState, Reserve, Reserved, Settled, UsageReport};
+use tail::{Gap, Tail, Verb, Write};
+use words::{Answer, Args, unknown_answer};
 
 /// How often an ask is put to the server by another clock, before it counts as refused by a store that can't be used.
 const ASKS: usize = 4;
@@ -32,6 +36,7 @@ pub(super) struct RedisLedger {
     /// runs is the server's to say; this makes us ask for the right one.
     ahead_ms: AtomicI64,
     scripts: Scripts,
+    tail: Tail,
 }
 
 struct Scripts {
@@ -39,6 +44,7 @@ struct Scripts {
     extend: Script,
     settle: Script,
     void: Script,
+    check: Script,
     renew: Script,
     expire: Script,
     logs: Script,
@@ -52,23 +58,42 @@ impl Scripts {
             Clock::Stepped(_) => include_str!("clock_stepped.lua"),
         };
         let script = |verb| Script::new(&[clock, include_str!("common.lua"), verb]);
+        let guarded = |verb| Script::new(&[clock, include_str!("common.lua"), include_str!("guard.lua"), verb]);
         Scripts {
-            reserve: script(include_str!("reserve.lua")),
-            extend: script(include_str!("extend.lua")),
-            settle: script(include_str!("settle.lua")),
-            void: script(include_str!("void.lua")),
+            reserve: guarded(include_str!("reserve.lua")),
+            extend: guarded(include_str!("extend.lua")),
+            settle: guarded(include_str!("settle.lua")),
+            void: guarded(include_str!("void.lua")),
+            check: guarded(include_str!("check.lua")),
             renew: script(include_str!("renew.lua")),
             expire: script(include_str!("expire.lua")),
             logs: script(include_str!("logs.lua")),
             now: script(include_str!("now.lua")),
         }
     }
+
+    fn of(&self, verb: Verb) -> &Script {
+        match verb {
+            Verb::Reserve => &self.reserve,
+            Verb::Extend => &self.extend,
+            Verb::Settle => &self.settle,
+            Verb::Void => &self.void,
+        }
+    }
+}
+
+/// What a guarded script answers first: a word, the number of what it wrote (0: nothing), the server's time.
+struct Answered {
+    word: String,
+    number: u64,
+    now_ms: u64,
+    rest: Answer,
 }
 
 impl RedisLedger {
     pub fn new(store: Redis, clock: Clock) -> Self {
         let scripts = Scripts::new(&clock);
-        RedisLedger { store, clock, ahead_ms: AtomicI64::new(0), scripts }
+        RedisLedger { store, clock, ahead_ms: AtomicI64::new(0), scripts, tail: Tail::new() }
     }
 
     pub async fn reserve(&self, ask: &Reserve) -> Result<Reserved, StoreError> {
@@ -76,26 +101,19 @@ impl RedisLedger {
         for _ in 0..ASKS {
             let at_ms = self.now_ms();
             let binds = bind(&ask.subjects, &ask.limits, at_ms);
-            let answer: Vec<Value> = self.run(&self.scripts.reserve, self.reserve_args(ask, &binds, at_ms)).await?;
-            let mut answer = Answer::new(answer);
-            match answer.text()?.as_str() {
+            let Answered { word, now_ms, mut rest, .. } =
+                self.write(Verb::Reserve, self.reserve_args(ask, &binds, at_ms)).await?;
+            match word.as_str() {
                 "none" => return Err(StoreError::NoHold(ask.run)),
-                "emptied" => return Err(self.store.emptied()),
-                "moved" => self.learn(answer.number()?),
+                "moved" => self.learn(now_ms),
                 "repeated" => {
-                    let now_ms = answer.number()?;
-                    let held = answer.amount()?;
-                    let binds = name::binds(&answer.text()?).ok_or_else(unknown_answer)?;
-                    return Ok(repeat(&binds, &readings(&binds, &mut answer, now_ms)?, held));
+                    let held = rest.amount()?;
+                    let binds = name::binds(&rest.text()?).ok_or_else(unknown_answer)?;
+                    return Ok(repeat(&binds, &readings(&binds, &mut rest, now_ms)?, held));
                 }
                 _ => {
-                    let now_ms = answer.number()?;
                     self.learn(now_ms);
-                    let decision = decide(&binds, &readings(&binds, &mut answer, now_ms)?, ask.amount, now_ms);
-                    if matches!(decision, Reserved::Held { .. }) {
-                        self.store.wrote();
-                    }
-                    return Ok(decision);
+                    return Ok(decide(&binds, &readings(&binds, &mut rest, now_ms)?, ask.amount, now_ms));
                 }
             }
         }
@@ -103,8 +121,7 @@ impl RedisLedger {
     }
 
     fn reserve_args(&self, ask: &Reserve, binds: &[Bind], at_ms: u64) -> Args {
-        let epoch = self.store.epoch().unwrap_or_default();
-        let args = Args::new().text(epoch).run(ask.run).amount(ask.amount).number(HOLD_TTL_MS).number(KEPT_MS / DAY_MS);
+        let args = self.guarded().run(ask.run).amount(ask.amount).number(HOLD_TTL_MS).number(KEPT_MS / DAY_MS);
         binds.iter().fold(args.count(binds.len()), |args, bind| {
             let start_ms = bind.counter.window.span(at_ms).map_or(0, |span| span.start_ms);
             args.number(start_ms).text(&name::bind(bind))
@@ -112,16 +129,14 @@ impl RedisLedger {
     }
 
     pub async fn extend(&self, run: RunId, more: Amount) -> Result<Reserved, StoreError> {
-        let args = Args::new().run(run).amount(more);
-        let answer: Vec<Value> = self.run(&self.scripts.extend, args).await?;
-        let mut answer = Answer::new(answer);
-        if answer.text()? == "none" {
+        let args = self.guarded().run(run).amount(more);
+        let Answered { word, now_ms, mut rest, .. } = self.write(Verb::Extend, args).await?;
+        if word == "none" {
             return Err(StoreError::NoHold(run));
         }
-        let now_ms = answer.number()?;
-        let mut binds = name::binds(&answer.text()?).ok_or_else(unknown_answer)?;
+        let mut binds = name::binds(&rest.text()?).ok_or_else(unknown_answer)?;
         binds.retain(|bind| bind.counter.grows());
-        Ok(decide(&binds, &readings(&binds, &mut answer, now_ms)?, more, now_ms))
+        Ok(decide(&binds, &readings(&binds, &mut rest, now_ms)?, more, now_ms))
     }
 
     pub async fn settle(&self, run: RunId, bill: &Bill) -> Result<Settled, StoreError> {
@@ -132,10 +147,9 @@ impl RedisLedger {
             parts.push((name::subject(&Scope::Model, target), model.unwrap_or_default()));
             parts.push((name::subject(&Scope::Provider, provider(target)), provider_part.unwrap_or_default()));
         }
-        let args = Args::new().run(run).charge(bill.total).count(parts.len());
+        let args = self.guarded().run(run).charge(bill.total).count(parts.len());
         let args = parts.iter().fold(args, |args, (name, part)| args.text(name).charge(*part));
-        let did: String = self.run(&self.scripts.settle, args).await?;
-        match did.as_str() {
+        match self.write(Verb::Settle, args).await?.word.as_str() {
             "booked" => Ok(Settled::Booked),
             "corrected" => Ok(Settled::Corrected),
             "nothing" => Ok(Settled::Nothing),
@@ -144,7 +158,8 @@ impl RedisLedger {
     }
 
     pub async fn void(&self, run: RunId) -> Result<(), StoreError> {
-        self.run(&self.scripts.void, Args::new().run(run).number(VOID_KEPT_MS / 1_000)).await
+        let args = self.guarded().run(run).number(VOID_KEPT_MS / 1_000);
+        self.write(Verb::Void, args).await.map(|_| ())
     }
 
     pub async fn renew(&self, runs: &[RunId]) -> Result<(), StoreError> {
@@ -193,6 +208,81 @@ impl RedisLedger {
         }
     }
 
+    /// Sends a verb that changes holds, and remembers it once it is acknowledged.
+    async fn write(&self, verb: Verb, args: Args) -> Result<Answered, StoreError> {
+        let own = args.own();
+        let answered = self.ask(self.scripts.of(verb), args).await?;
+        match answered.word.as_str() {
+            "emptied" => return Err(self.store.emptied()),
+            "lost" => return Err(self.store.lost_its_tail()),
+            _ => {}
+        }
+        if answered.number > 0 {
+            self.tail.note(answered.number, Write { verb, args: own, at_ms: answered.now_ms });
+            self.store.wrote();
+        }
+        Ok(answered)
+    }
+
+    /// Looks after the store: whether it takes writes, and whether it still is what it was. What it has forgotten of this
+    /// process's last writes is written again. Returns how many that were.
+    pub async fn check(&self) -> Result<usize, StoreError> {
+        self.store.check_settings().await?;
+        let answered = self.ask(&self.scripts.check, self.guarded()).await?;
+        match answered.word.as_str() {
+            "emptied" if self.store.is_accepted().await? => {
+                self.tail.forgive();
+                self.repeat_after(0).await
+            }
+            "emptied" => {
+                self.store.warn_others().await?;
+                Err(self.store.emptied())
+            }
+            "lost" => self.repeat_after(answered.number).await,
+            _ => {
+                self.store.is_sound();
+                Ok(0)
+            }
+        }
+    }
+
+    /// Writes everything once more that came after write `known`, in order. Until the last of it is written the guard
+    /// keeps new work out; what was written by an earlier try is passed over by its number.
+    async fn repeat_after(&self, known: u64) -> Result<usize, StoreError> {
+        let mut known = known;
+        let mut repeated = 0;
+        while known < self.tail.newest() {
+            let lost = match self.tail.after(known) {
+                Err(Gap(_)) if !self.store.is_strict() => {
+                    self.tail.forgive();
+                    continue;
+                }
+                Err(Gap(writes)) => {
+                    self.store.warn_others().await?;
+                    return Err(self.store.lost_too_much(writes));
+                }
+                Ok(lost) => lost,
+            };
+            for (number, write) in lost {
+                let epoch = self.store.epoch();
+                let args = Args::repeated(&epoch, self.tail.process(), number, write.at_ms, &write.args);
+                self.ask(self.scripts.of(write.verb), args).await?;
+                (known, repeated) = (number, repeated + 1);
+            }
+        }
+        self.store.is_sound();
+        Ok(repeated)
+    }
+
+    fn guarded(&self) -> Args {
+        Args::guarded(&self.store.epoch(), self.tail.process(), self.tail.newest())
+    }
+
+    async fn ask(&self, script: &Script, args: Args) -> Result<Answered, StoreError> {
+        let mut rest = Answer::new(self.run::<Vec<Value>>(script, args).await?);
+        Ok(Answered { word: rest.text()?, number: rest.number()?, now_ms: rest.number()?, rest })
+    }
+
     async fn run<T: redis::FromRedisValue>(&self, script: &Script, args: Args) -> Result<T, StoreError> {
         let args = match &self.clock {
             Clock::System(_) => args,
@@ -222,81 +312,4 @@ fn readings(binds: &[Bind], answer: &mut Answer, now_ms: u64) -> Result<Vec<Read
         Ok(Reading::new(bind, used, oldest, blocker, now_ms))
     };
     binds.iter().map(reading).collect()
-}
-
-/// A number that the scripts hold exactly: whatever is above the capacity is refused as twice of it.
-fn asked(number: u64) -> u64 {
-    if number > CAPACITY { 2 * CAPACITY } else { number }
-}
-
-/// ARGV under construction.
-struct Args(Vec<Vec<u8>>);
-
-impl Args {
-    fn new() -> Self {
-        Args(Vec::with_capacity(32))
-    }
-
-    fn text(mut self, text: &str) -> Self {
-        self.0.push(text.as_bytes().to_vec());
-        self
-    }
-
-    fn number(self, number: u64) -> Self {
-        self.text(&number.to_string())
-    }
-
-    fn count(self, count: usize) -> Self {
-        self.text(&count.to_string())
-    }
-
-    fn amount(self, amount: Amount) -> Self {
-        self.number(asked(amount.usd.get())).number(asked(amount.tokens))
-    }
-
-    fn charge(self, part: Amount) -> Self {
-        self.number(part.usd.get().min(CAPACITY)).number(part.tokens.min(CAPACITY))
-    }
-
-    fn run(self, run: RunId) -> Self {
-        self.text(&run.to_string())
-    }
-}
-
-/// A script's answer, read from front to back.
-struct Answer(std::vec::IntoIter<Value>);
-
-impl Answer {
-    fn new(values: Vec<Value>) -> Self {
-        Answer(values.into_iter())
-    }
-
-    fn text(&mut self) -> Result<String, StoreError> {
-        self.next()
-    }
-
-    fn number(&mut self) -> Result<u64, StoreError> {
-        self.next()
-    }
-
-    fn amount(&mut self) -> Result<Amount, StoreError> {
-        Ok(Amount { usd: NanoUsd::new(self.number()?), tokens: self.number()? })
-    }
-
-    /// -1 stands for none.
-    fn time(&mut self) -> Result<Option<u64>, StoreError> {
-        let number: i64 = self.next()?;
-        Ok(u64::try_from(number).ok())
-    }
-
-    fn next<T: redis::FromRedisValue>(&mut self) -> Result<T, StoreError> {
-        let value = self.0.next().ok_or_else(unknown_answer)?;
-        T::from_redis_value(value).map_err(|_| unknown_answer())
-    }
-}
-
-fn unknown_answer() -> StoreError {
-    StoreError::Corrupt(
-        "a ledger script gave an unknown answer; is another program using keys that start with hg:?".to_owned(),
-    )
 }

@@ -1,10 +1,10 @@
 -- Ends a hold and books its bill into the windows of the hold.
 -- ARGV: run, usd, tokens, number of targets, (scope:subject, usd, tokens)... for each model and provider called
--- Returns: 'booked', 'corrected' (the hold had expired) or 'nothing'.
+-- Returns, in front of the number and the time: 'booked', 'corrected' (the hold had expired) or 'nothing'.
 local run = ARGV[1]
 local hold = read_hold(run)
 if hold.state ~= 'open' and hold.state ~= 'expired' then
-  return 'nothing'
+  return { 'nothing', 0, now }
 end
 
 local bill, parts = { usd = tonumber(ARGV[2]), tokens = tonumber(ARGV[3]) }, {}
@@ -13,7 +13,6 @@ for i = 1, tonumber(ARGV[4]) do
   parts[ARGV[at]] = { usd = tonumber(ARGV[at + 1]), tokens = tonumber(ARGV[at + 2]) }
 end
 
-local now = clock()
 local end_in = hold.state == 'open' and release or correct
 for counter in counters_of(hold) do
   local scope = counter.name:match('^(%l+):')
@@ -24,4 +23,4 @@ for counter in counters_of(hold) do
   end_in(counter, run, hold, now, part and step(counter, part) or 0)
 end
 forget(run)
-return hold.state == 'open' and 'booked' or 'corrected'
+return { hold.state == 'open' and 'booked' or 'corrected', number(), now }

@@ -78,6 +78,10 @@ impl SqliteLedger {
         Ok(expired)
     }
 
+    pub async fn check(&self) -> Result<(), StoreError> {
+        self.store.ping().await
+    }
+
     pub async fn usage(&self) -> Result<UsageReport, StoreError> {
         // From the file and not from the book: a list of a million users must not hold up the writer.
         self.file.usage().await

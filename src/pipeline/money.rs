@@ -47,10 +47,11 @@ impl Money {
                 Ok(limits)
             }
             Ok(Reserved::Refused { view, retry_after_ms }) => Err(refusal(view, retry_after_ms, amount)),
-            Err(error @ StoreError::NotAsked(_)) => Err(unavailable("reserve", &error)),
             Err(error) => {
-                // The answer may be lost and the hold taken: only its id can tell, so the id is voided.
-                self.wait(Waiting::Void(run));
+                if matches!(error, StoreError::Unavailable(_)) {
+                    // The answer may be lost and the hold taken: only its id can tell, so the id is voided.
+                    self.wait(Waiting::Void(run));
+                }
                 Err(unavailable("reserve", &error))
             }
         }
@@ -121,9 +122,14 @@ impl Money {
         }
     }
 
-    /// Asks the store for a sign of life, so that readiness is not stale.
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        self.store.ping().await
+    /// Looks after the store, so that readiness is not stale and a loss is noticed. Called every second.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        let repeated = self.ledger.check().await?;
+        if repeated > 0 {
+            self.metrics.store_repeated_writes.inc_by(u64::try_from(repeated).unwrap_or(u64::MAX));
+            tracing::warn!(repeated, "the store had forgotten its last writes; those of this process were repeated");
+        }
+        Ok(())
     }
 
     pub fn is_store_up(&self) -> bool {

@@ -5,10 +5,10 @@
 mod checks;
 mod lines;
 mod script;
+mod trust;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -17,7 +17,9 @@ use redis::{Cmd, ConnectionInfo, ErrorKind, FromRedisValue, Pipeline, RedisError
 use super::StoreError;
 use super::health::{Health, Place};
 use lines::Lines;
+use trust::Trust;
 
+pub(super) use checks::accept_loss;
 pub use script::Script;
 
 /// The longest that a call may wait for Redis, connecting included.
@@ -30,12 +32,6 @@ const NEW_WORK_MAX: usize = 1_000;
 /// Connections that one call may find dead: a runtime of several threads has one on each.
 const TRIES: u32 = 3;
 
-/// Set by whoever first opens the store, to a value of its own.
-pub const EPOCH_KEY: &str = "hg:epoch";
-
-/// Written to see whether writes are taken.
-const PING_KEY: &str = "hg:ping";
-
 /// Clones share connections and health.
 #[derive(Clone)]
 pub struct Redis {
@@ -46,9 +42,7 @@ struct Shared {
     info: ConnectionInfo,
     lines: Lines,
     health: Health,
-    /// What the epoch key held at start; none where nobody checks it.
-    epoch: Option<String>,
-    emptied: AtomicBool,
+    trust: Trust,
 }
 
 impl Redis {
@@ -65,7 +59,7 @@ impl Redis {
 
     fn with_epoch(info: ConnectionInfo, epoch: Option<String>) -> Result<Self, StoreError> {
         let (lines, health) = (Lines::new(info.clone())?, Health::new(NEW_WORK_MAX));
-        let shared = Shared { info, lines, health, epoch, emptied: AtomicBool::new(false) };
+        let shared = Shared { info, lines, health, trust: Trust::new(epoch) };
         Ok(Redis { shared: Arc::new(shared) })
     }
 
@@ -75,7 +69,7 @@ impl Redis {
     }
 
     pub(super) fn is_up(&self) -> bool {
-        self.shared.health.is_up() && !self.shared.emptied.load(Ordering::Relaxed)
+        self.shared.health.is_up() && !self.shared.trust.is_shut()
     }
 
     pub(super) fn health(&self) -> &Health {
@@ -84,33 +78,8 @@ impl Redis {
 
     /// For one more reservation. Errors: there is no place for it, and nothing may be sent.
     pub fn place(&self) -> Result<Place<'_>, StoreError> {
+        self.shared.trust.admits()?;
         self.shared.health.place()
-    }
-
-    /// The value that [`EPOCH_KEY`] must have. A Redis that was emptied under running gateways has another or none, and
-    /// must not be taken for one in which nobody has spent anything. None where the operator accepts just that.
-    pub fn epoch(&self) -> Option<&str> {
-        self.shared.epoch.as_deref()
-    }
-
-    /// To be called by who finds another epoch than [`Redis::epoch`]. From then on the store counts as down.
-    pub fn emptied(&self) -> StoreError {
-        let error = StoreError::Corrupt(
-            "this Redis was emptied or replaced while the gateway ran, and what was spent is forgotten; restart the \
-             gateway to accept that"
-                .to_owned(),
-        );
-        if !self.shared.emptied.swap(true, Ordering::Relaxed) {
-            tracing::error!(%error, "no call is admitted any more");
-        }
-        error
-    }
-
-    /// Writes: a Redis that is full or no longer the master answers reads all the same.
-    pub(super) async fn ping(&self) -> Result<(), StoreError> {
-        self.command::<Value>(redis::cmd("SET").arg(PING_KEY).arg("")).await?;
-        self.wrote();
-        Ok(())
     }
 
     /// To be called by who has seen a write succeed.

@@ -73,7 +73,7 @@ impl Sqlite {
     }
 
     /// Has the writer look after the file, and write to it while it is not known to take writes.
-    pub(super) async fn ping(&self) -> Result<(), StoreError> {
+    pub async fn ping(&self) -> Result<(), StoreError> {
         self.write(|_| Ok(())).await
     }
 
@@ -147,11 +147,12 @@ fn closed() -> StoreError {
 
 /// What an error of the file means to the rooms above.
 fn failed(error: &rusqlite::Error) -> StoreError {
-    use rusqlite::ErrorCode::{CannotOpen, DatabaseBusy, DatabaseCorrupt, DiskFull, NotADatabase};
+    use rusqlite::ErrorCode::{CannotOpen, DatabaseBusy, DatabaseCorrupt, DiskFull, NotADatabase, SystemIoFailure};
     match error.sqlite_error_code() {
         Some(DatabaseCorrupt | NotADatabase) => {
             StoreError::Corrupt(format!("{error}; stop the gateway and restore the file from a backup"))
         }
+        Some(SystemIoFailure) => StoreError::Unavailable(format!("{error}; look after the disk of the store")),
         Some(DiskFull) => StoreError::Unavailable(format!("{error}; free space on the disk of the store")),
         Some(DatabaseBusy) => StoreError::Unavailable(format!("{error}; another program holds a lock on the file")),
         Some(CannotOpen) => StoreError::Unavailable(format!("{error}; check path and permissions of the store")),

@@ -72,7 +72,10 @@ async fn kill_and_restart(folder: &Path, store: &str) {
     assert_eq!(global(&after), (settled + held, 0));
     assert_eq!(after["platform_waste_nano"], held);
     assert_eq!(user(&after), (settled, 0));
-    assert_eq!(post(&client, &second, &question("standard")).await.status(), 200);
+    // A crowded machine may keep the store from answering a single call in time.
+    while post(&client, &second, &question("standard")).await.status() != 200 {
+        assert!(restarted.elapsed() < GONE_WITHIN, "the second gateway does not serve");
+    }
 }
 
 fn write_config(folder: &Path, mock: &Simulator, store: &str) {

@@ -5,6 +5,7 @@ mod driver;
 mod durability;
 mod expiry;
 mod guards;
+mod lost_tail;
 mod money;
 mod outage;
 mod property;

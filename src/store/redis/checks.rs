@@ -6,7 +6,7 @@ use redis::{Client, ConnectionInfo, IntoConnectionInfo, RedisError};
 use uuid::Uuid;
 
 use super::super::StoreError;
-use super::EPOCH_KEY;
+use super::trust::{ACCEPTED_KEY, EPOCH_KEY, LOST_KEY, REMEDY};
 
 /// For the checks at start; they run on a connection of their own, before any runtime.
 const START_TIMEOUT: Duration = Duration::from_secs(2);
@@ -31,10 +31,30 @@ pub(super) fn at_start(info: &ConnectionInfo, relaxed: bool) -> Result<String, S
     } else {
         // INFO and not CONFIG GET: managed servers forbid CONFIG, and INFO says the same.
         check_durability(&redis::cmd("INFO").query::<String>(&mut server).map_err(said)?)?;
+        if redis::cmd("EXISTS").arg(LOST_KEY).query(&mut server).map_err(said)? {
+            return Err(StoreError::Corrupt(format!(
+                "running gateways have found that this Redis has forgotten what was spent; {REMEDY}"
+            )));
+        }
     }
     let new = Uuid::now_v7().to_string();
     redis::cmd("SET").arg(EPOCH_KEY).arg(new).arg("NX").query::<redis::Value>(&mut server).map_err(said)?;
     redis::cmd("GET").arg(EPOCH_KEY).query(&mut server).map_err(said)
+}
+
+/// See [`super::super::Store::accept_loss`].
+pub(in super::super) fn accept_loss(url: &str) -> Result<bool, StoreError> {
+    let info = connection_info(url)?;
+    let said = |error: RedisError| StoreError::Unavailable(format!("Redis at {}: {error}", info.addr()));
+    let mut server = connect(&info).map_err(said)?;
+    if !redis::cmd("EXISTS").arg(LOST_KEY).query::<bool>(&mut server).map_err(said)? {
+        return Ok(false);
+    }
+    let epoch = Uuid::now_v7().to_string();
+    let mut change = redis::pipe();
+    change.atomic().set(EPOCH_KEY, &epoch).set(ACCEPTED_KEY, &epoch).del(LOST_KEY);
+    change.query::<redis::Value>(&mut server).map_err(said)?;
+    Ok(true)
 }
 
 fn connect(info: &ConnectionInfo) -> Result<redis::Connection, RedisError> {
@@ -44,12 +64,10 @@ fn connect(info: &ConnectionInfo) -> Result<redis::Connection, RedisError> {
     Ok(server)
 }
 
-fn check_durability(info: &str) -> Result<(), StoreError> {
-    let fact = |name: &str| {
-        info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(|value| value.trim().to_owned()))
-    };
+pub(super) fn check_durability(info: &str) -> Result<(), StoreError> {
+    let fact = |name| fact(info, name);
     let unless = "or say `store_durability: relaxed` to accept that budgets may be forgotten";
-    match fact("maxmemory_policy").as_deref() {
+    match fact("maxmemory_policy") {
         Some("noeviction") => {}
         Some(policy) => {
             return Err(StoreError::Refused(format!(
@@ -59,7 +77,7 @@ fn check_durability(info: &str) -> Result<(), StoreError> {
         }
         None => return Err(StoreError::Refused(format!("this Redis does not say whether it evicts keys; {unless}"))),
     }
-    match fact("aof_enabled").as_deref() {
+    match fact("aof_enabled") {
         Some("1") => Ok(()),
         Some(_) => Err(StoreError::Refused(format!(
             "this Redis keeps no append-only file, so a restart would forget what was spent; set appendonly yes, \
@@ -67,6 +85,16 @@ fn check_durability(info: &str) -> Result<(), StoreError> {
         ))),
         None => Err(StoreError::Refused(format!("this Redis does not say whether it keeps an AOF; {unless}"))),
     }
+}
+
+/// Keys that the server has removed for want of memory since it was started.
+pub(super) fn evicted_keys(info: &str) -> u64 {
+    fact(info, "evicted_keys").and_then(|count| count.parse().ok()).unwrap_or_default()
+}
+
+/// What INFO says of `name`.
+fn fact<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::trim))
 }
 
 #[cfg(test)]

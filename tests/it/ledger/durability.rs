@@ -163,7 +163,7 @@ async fn a_commit_that_fails_is_answered_as_such_and_leaves_the_ledger_as_it_was
     assert!(!rig.store.is_up());
     other.execute_batch("ROLLBACK").expect("unlocks");
 
-    rig.store.ping().await.expect("heals by itself");
+    rig.ledger.check().await.expect("heals by itself");
     assert!(rig.store.is_up());
     assert_eq!(rig.usage().await, before);
     rig.hold(6, &limits).await;

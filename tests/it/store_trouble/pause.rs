@@ -1,17 +1,17 @@
 //! A Redis that stops answering under load and comes back.
 
 use std::collections::HashSet;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use headgate::simulator::{Simulator, Step};
-use serde_json::{Value, json};
+use headgate::simulator::Step;
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use crate::process::{Serving, run, text};
+use super::{ENV, House, at_rest, stream_to_its_end, until_down, write_config};
+use crate::process::Serving;
 use crate::support::redis::RedisServer;
-use crate::support::{KEY, config, mock, question, streamed, until};
+use crate::support::{mock, streamed};
 
 /// The issue's load is 100 calls a second and 5 s without Redis; `STORE_PAUSE=full` runs it, the suite a part.
 struct Load {
@@ -34,8 +34,6 @@ impl Load {
 /// What the issue grants from the end of the pause to the first answer.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(10);
 
-const TOKEN: &str = "admin-token";
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_pauses_under_load_costs_503s_and_nothing_else() {
     // Given calls at a steady rate, a stream that outlasts the pause, and one that ends in the middle of it.
@@ -43,8 +41,8 @@ async fn a_redis_that_pauses_under_load_costs_503s_and_nothing_else() {
     let (folder, mock) = (TempDir::new().unwrap(), mock().await);
     let redis = RedisServer::start(folder.path());
     write_config(folder.path(), &mock, &redis.url());
-    let serving = Serving::start(folder.path(), &[("TOKEN", TOKEN)]).await;
-    let house = House { client: reqwest::Client::new(), url: format!("http://{}", serving.client) };
+    let serving = Serving::start(folder.path(), ENV).await;
+    let house = House::of(&serving);
     let slow = |ms: u64| Step { words: Some(50), gap_ms: ms / 50, ignore_max_tokens: true, ..Step::default() };
     let pause_ms = u64::try_from(load.pause.as_millis()).unwrap();
     mock.script("first", vec![slow(2 * pause_ms), slow(pause_ms / 2), Step::text("hello")]);
@@ -65,7 +63,7 @@ async fn a_redis_that_pauses_under_load_costs_503s_and_nothing_else() {
         let (asker, id) = (house.clone(), format!("paused-{}", calls.len()));
         calls.spawn(async move { asker.ask(&id).await });
         if calls.len() == 10 {
-            until_down(&house, serving.admin).await;
+            until_down(&house, &serving).await;
         }
     }
     let asked = calls.len();
@@ -108,86 +106,4 @@ async fn a_redis_that_pauses_under_load_costs_503s_and_nothing_else() {
     let about = |what: &str| stderr.lines().filter(|line| line.contains(what)).count();
     assert_eq!((about("takes no writes"), about("takes writes again")), (1, 1), "{stderr}");
     assert!(stderr.lines().filter(|line| line.contains("ERROR") || line.contains("WARN")).count() <= 3, "{stderr}");
-}
-
-#[derive(Clone)]
-struct House {
-    client: reqwest::Client,
-    url: String,
-}
-
-impl House {
-    async fn post(&self, id: &str, body: &Value) -> reqwest::Response {
-        let request = self.client.post(format!("{}/v1/chat/completions", self.url)).bearer_auth(KEY);
-        request.header("x-request-id", id).body(body.to_string()).send().await.unwrap()
-    }
-
-    /// Status of a plain call, and how long it took.
-    async fn ask(&self, id: &str) -> (u16, Duration) {
-        let asked = Instant::now();
-        let reply = self.post(id, &question("single")).await;
-        let status = reply.status().as_u16();
-        let body = reply.text().await.unwrap();
-        assert!(status == 200 || body.contains("store_unavailable"), "{status}: {body}");
-        (status, asked.elapsed())
-    }
-
-    async fn until_ready(&self, status: u16) {
-        let by = Instant::now() + Duration::from_secs(20);
-        loop {
-            let ready = self.client.get(format!("{}/readyz", self.url)).send().await.unwrap();
-            let (is, body) = (ready.status().as_u16(), ready.text().await.unwrap());
-            let store = if status == 200 { r#""store":"ok""# } else { r#""store":"unavailable""# };
-            if is == status && body.contains(store) {
-                return;
-            }
-            assert!(Instant::now() < by, "not {status}: {is} {body}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-}
-
-/// Probe and gauge both tell.
-async fn until_down(house: &House, admin: std::net::SocketAddr) {
-    house.until_ready(503).await;
-    let by = Instant::now() + Duration::from_secs(20);
-    loop {
-        let metrics = house.client.get(format!("http://{admin}/metrics")).bearer_auth(TOKEN).send().await.unwrap();
-        if metrics.text().await.unwrap().contains("headgate_store_up 0") {
-            return;
-        }
-        assert!(Instant::now() < by, "the gauge stays up");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-async fn stream_to_its_end(mut stream: reqwest::Response) -> String {
-    let mut all = Vec::new();
-    while let Some(chunk) = stream.chunk().await.expect("no stream breaks") {
-        all.extend_from_slice(&chunk);
-    }
-    text(&all)
-}
-
-fn write_config(folder: &Path, mock: &Simulator, store: &str) {
-    let mut config = config(mock);
-    config["store"] = json!(store);
-    config["server"]["admin_token"] = json!("${TOKEN}");
-    config["limits"] =
-        json!([{ "scope": "user", "usd": 100, "per": "day" }, { "scope": "global", "usd": 1000, "per": "day" }]);
-    std::fs::write(folder.join("config.yaml"), config.to_string()).unwrap();
-}
-
-/// Waits until nothing is held; returns the nano-dollars settled.
-async fn at_rest(folder: &Path) -> u64 {
-    let usage = || -> Value {
-        let output = run(folder, &["usage", "--json"]);
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        serde_json::from_slice(&output.stdout).unwrap()
-    };
-    until("nothing is held", || usage()["open_holds"] == 0).await;
-    let usage = usage();
-    let row = usage["limits"].as_array().unwrap().iter().find(|row| row["scope"] == "global").unwrap().clone();
-    assert_eq!(row["held_nano"], 0);
-    row["settled_nano"].as_u64().unwrap()
 }

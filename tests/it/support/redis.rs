@@ -7,6 +7,11 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
+
+/// Where a server of version 7 keeps its append-only file, in its own directory.
+const FILES: &str = "appendonlydir";
+
 /// A private Redis with an append-only file, ended with the value.
 pub struct RedisServer {
     pub port: u16,
@@ -47,6 +52,35 @@ impl RedisServer {
         panic!("redis-server on port {port} did not answer within 20 s");
     }
 
+    /// What the server, in `dir`, has acknowledged so far, as an operator's copy.
+    pub fn copy_of(&self, dir: &Path) -> TempDir {
+        // While it syncs its file, a server keeps what comes in its memory for up to two seconds.
+        let is_written = || {
+            let redis::Value::BulkString(info) = self.command(&["INFO", "persistence"]) else { panic!("no INFO") };
+            let info = String::from_utf8_lossy(&info).into_owned();
+            ["aof_buffer_length:0\r", "aof_pending_bio_fsync:0\r"].iter().all(|line| info.contains(line))
+        };
+        let patience = Instant::now() + Duration::from_secs(20);
+        while !is_written() {
+            assert!(Instant::now() < patience, "redis-server does not write its file");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let copy = TempDir::new().expect("a temporary folder");
+        copy_files(&dir.join(FILES), copy.path());
+        copy
+    }
+
+    /// The server dies, and one that knows no more than the copy takes its place.
+    pub fn replaced_by_copy(self, dir: &Path, copy: &Path) -> Self {
+        let port = self.port;
+        drop(self);
+        let files = dir.join(FILES);
+        std::fs::remove_dir_all(&files).expect("removes");
+        std::fs::create_dir(&files).expect("creates");
+        copy_files(copy, &files);
+        Self::start_on(dir, port).expect("the port is still free")
+    }
+
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
@@ -76,6 +110,13 @@ impl RedisServer {
             assert!(Instant::now() < patience, "redis-server does not stop");
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    for file in std::fs::read_dir(from).expect("a directory") {
+        let file = file.expect("reads");
+        std::fs::copy(file.path(), to.join(file.file_name())).expect("copies");
     }
 }
 
