@@ -38,7 +38,26 @@ pub struct Serving {
 impl Serving {
     /// Starts `headgate serve` with `config.yaml` in `folder` and waits until it tells its addresses.
     pub async fn start(folder: &Path, env: &[(&str, &str)]) -> Self {
-        let mut command = headgate(folder, &["serve"], env);
+        Self::of(headgate(folder, &["serve"], env)).await
+    }
+
+    /// The same, of a process that sees an error where one of its files would pass its size limit, as on a full disk,
+    /// instead of the signal that ends it.
+    pub async fn start_limitable(folder: &Path, env: &[(&str, &str)]) -> Self {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" serve", env!("CARGO_BIN_EXE_headgate")]);
+        command.current_dir(folder).env_clear().envs(env.iter().copied()).stdin(Stdio::null());
+        Self::of(command).await
+    }
+
+    /// Lets no file of the process grow beyond so many bytes; none = without a limit.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        let most = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
+        let limit = ["--pid", &self.child.id().to_string(), &format!("--fsize={most}:")].map(str::to_owned);
+        assert!(Command::new("prlimit").args(limit).status().expect("prlimit runs; it is in util-linux").success());
+    }
+
+    async fn of(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
         let (stdout, stderr) = (Arc::default(), Arc::default());
         let readers = vec![

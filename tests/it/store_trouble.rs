@@ -2,6 +2,7 @@
 
 mod old_copy;
 mod pause;
+mod sqlite;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -31,21 +31,31 @@ impl OpenFile {
             return Ok(());
         }
         let path = self.path.display();
-        Err(StoreError::Unavailable(format!("{path} was deleted or replaced; put it back or restart the gateway")))
+        Err(StoreError::Unavailable(format!(
+            "{path} was deleted or replaced; put it back, nothing is admitted without it"
+        )))
     }
 }
 
 pub(super) fn open_for_writing(path: &Path, full_sync: bool) -> Result<OpenFile, StoreError> {
     let path = absolute(path)?;
-    let lock = lock(&path)?;
+    let mut lock = lock(&path)?;
+    if lock.is_signed()? && !path.exists() {
+        let path = path.display();
+        return Err(StoreError::Refused(format!(
+            "{path} is gone, although a gateway has served it; put it back, or delete {path}.lock as well to start with              fresh budgets"
+        )));
+    }
     let mut connection = Connection::open(&path).map_err(|error| at_start(&path, &error))?;
     let refuse = |error: rusqlite::Error| at_start(&path, &error);
     connection.busy_timeout(BUSY).map_err(refuse)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     schema::check_ours(&connection, &path)?;
+    schema::check_whole(&connection, &path)?;
     connection.pragma_update(None, "journal_mode", "wal").map_err(refuse)?;
     connection.pragma_update(None, "synchronous", if full_sync { "full" } else { "normal" }).map_err(refuse)?;
     schema::migrate(&mut connection, &path)?;
+    lock.sign()?;
     Ok(OpenFile { connection, identity: identity(&path), path, _lock: lock })
 }
 
@@ -65,15 +75,31 @@ fn absolute(path: &Path) -> Result<PathBuf, StoreError> {
 }
 
 /// The lock that keeps a second process out. It is a file of its own: closing any other descriptor of the database
-/// file would drop SQLite's own locks on it.
-struct Lock(File);
+/// file would drop SQLite's own locks on it. It stays behind, signed, and so tells that there was a database.
+struct Lock {
+    file: File,
+    name: PathBuf,
+}
+
+impl Lock {
+    fn is_signed(&self) -> Result<bool, StoreError> {
+        self.file.metadata().map(|file| file.len() > 0).map_err(|error| cannot_lock(&self.name, &error))
+    }
+
+    /// Writes down who serves the file.
+    fn sign(&mut self) -> Result<(), StoreError> {
+        let pid = std::process::id().to_string();
+        let signed = self.file.set_len(0).and_then(|()| self.file.seek(SeekFrom::Start(0)));
+        signed.and_then(|_| self.file.write_all(pid.as_bytes())).map_err(|error| cannot_lock(&self.name, &error))
+    }
+}
 
 impl Drop for Lock {
     /// A child that another thread is just starting shares the lock until it has become another program: closing our
     /// own descriptor would leave the file locked that long.
     fn drop(&mut self) {
         // What fails here is released by the kernel all the same, a little later.
-        let _ = self.0.unlock();
+        let _ = self.file.unlock();
     }
 }
 
@@ -82,9 +108,7 @@ fn lock(path: &Path) -> Result<Lock, StoreError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let name = PathBuf::from(name);
-    let cannot = |error: std::io::Error| {
-        StoreError::Refused(format!("can't lock {}: {error}; check the permissions there", name.display()))
-    };
+    let cannot = |error| cannot_lock(&name, &error);
     let mut file = File::options().read(true).write(true).create(true).truncate(false).open(&name).map_err(cannot)?;
     match file.try_lock() {
         Ok(()) => {}
@@ -101,10 +125,11 @@ fn lock(path: &Path) -> Result<Lock, StoreError> {
         }
         Err(TryLockError::Error(error)) => return Err(cannot(error)),
     }
-    let pid = std::process::id().to_string();
-    file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0))).map_err(cannot)?;
-    file.write_all(pid.as_bytes()).map_err(cannot)?;
-    Ok(Lock(file))
+    Ok(Lock { file, name })
+}
+
+fn cannot_lock(name: &Path, error: &std::io::Error) -> StoreError {
+    StoreError::Refused(format!("can't lock {}: {error}; check the permissions there", name.display()))
 }
 
 /// The file as a reader sees it. Every read opens it anew and sees all that was committed until then; WAL lets it

@@ -28,6 +28,17 @@ pub(super) fn check_ours(file: &Connection, path: &Path) -> Result<(), StoreErro
     Err(StoreError::Refused(format!("{} belongs to another program; name another file in `store:`", path.display())))
 }
 
+/// Refuses a file with damaged pages: it would be noticed later, by the runs that need them. Reads the whole file.
+pub(super) fn check_whole(file: &Connection, path: &Path) -> Result<(), StoreError> {
+    let found: String =
+        file.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(|error| failed(&error))?;
+    if found == "ok" {
+        return Ok(());
+    }
+    let found = found.replace('\n', " ");
+    Err(StoreError::Corrupt(format!("{}: {found}; restore the file from a backup", path.display())))
+}
+
 /// Refuses a file that a reader of this release would misread.
 pub(super) fn check_readable(file: &Connection, path: &Path) -> Result<(), StoreError> {
     check_ours(file, path)?;

@@ -110,6 +110,55 @@ fn a_file_deleted_under_the_gateway_takes_no_writes() {
 }
 
 #[test]
+fn a_file_that_is_gone_is_not_made_anew_unless_its_lock_is_deleted_too() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("t.db");
+    drop(sqlite(&path));
+    fs::remove_file(&path).expect("removes");
+    let Err(StoreError::Refused(why)) = Store::open(spec(&path)).map(|_| ()) else { panic!("it was made anew") };
+    assert!(why.contains("t.db.lock"), "{why}");
+    assert!(!path.exists());
+    fs::remove_file(dir.path().join("t.db.lock")).expect("removes");
+    assert!(Store::open(spec(&path)).is_ok());
+}
+
+#[test]
+fn a_file_with_a_damaged_page_is_refused_with_what_to_do() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("t.db");
+    drop(sqlite(&path));
+    let mut bytes = fs::read(&path).expect("reads");
+    let page = 4_096;
+    assert!(bytes.len() > 3 * page);
+    bytes[page..].fill(0x5a);
+    fs::write(&path, bytes).expect("writes");
+    let Err(StoreError::Corrupt(why)) = Store::open(spec(&path)).map(|_| ()) else { panic!("it opened") };
+    assert!(why.contains("backup"), "{why}");
+}
+
+#[test]
+fn a_full_disk_is_told_from_other_trouble_and_heals_by_itself() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = sqlite(&dir.path().join("t.db"));
+    let fill = || {
+        store.write_blocking(|file| {
+            file.execute_batch("CREATE TABLE IF NOT EXISTS filler (x BLOB)")?;
+            file.execute("INSERT INTO filler VALUES (zeroblob(100000))", []).map(|_| ())
+        })
+    };
+    let most = |pages: u32| {
+        store.write_blocking(move |file| file.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())))
+    };
+    most(1).expect("limits the file to what it is");
+    let Err(StoreError::Unavailable(why)) = fill() else { panic!("it fitted") };
+    assert!(why.contains("free space"), "{why}");
+    assert!(!store.is_up());
+    most(1_000_000).expect("makes room");
+    fill().expect("fits");
+    assert!(store.is_up());
+}
+
+#[test]
 fn what_is_not_our_database_is_refused_and_left_alone() {
     let dir = tempfile::tempdir().expect("a directory");
     let foreign = dir.path().join("foreign.db");
