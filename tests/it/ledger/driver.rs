@@ -50,7 +50,7 @@ fn a_teller_of_the_driver() {
     let Some(text) = std::env::var("TELLER").ok().filter(|text| !text.is_empty()) else { return };
     let mut lines = text.lines();
     let mut line = || lines.next().expect("the driver writes all of them").to_owned();
-    let (store, log, name) = (line(), PathBuf::from(line()), line());
+    let (store, log, name, day) = (line(), PathBuf::from(line()), line(), line());
     let (seed, operations) = (line().parse().expect("a number"), line().parse().expect("a number"));
     let leftovers = lines.map(|line| {
         let words: Vec<&str> = line.split(' ').collect();
@@ -58,7 +58,7 @@ fn a_teller_of_the_driver() {
         let bill = (words.len() > 1).then(|| scene::amount(number(1), number(2)));
         Leftover { run: RunId::parse(words[0]).expect("an id"), bill }
     });
-    let orders = Orders { name, seed, operations, log, leftovers: leftovers.collect() };
+    let orders = Orders { name, day, seed, operations, log, leftovers: leftovers.collect() };
     let ledger = Ledger::new(&Store::open(spec(&store)).expect("the store opens"));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.expect("a runtime").block_on(Teller::new(ledger, &orders).play(orders));

@@ -10,7 +10,7 @@ use headgate::ledger::Ledger;
 use headgate::store::{Clock, SteppedClock, Store, StoreSpec};
 
 use super::history::History;
-use super::scene::{Dice, limits, now_ns};
+use super::scene::{Dice, day, limits, now_ns};
 use super::teller::{Leftover, Orders, Teller};
 use super::verdict::{Verdict, standing};
 
@@ -35,6 +35,8 @@ pub struct Driver {
     folder: PathBuf,
     store: StoreSpec,
     slots: Vec<Slot>,
+    /// The calendar day of all limits.
+    day: String,
     dice: Dice,
     pub history: History,
     /// Operations of each slot.
@@ -52,6 +54,7 @@ impl Driver {
             folder: folder.to_owned(),
             store,
             slots: ('a'..).take(processes).map(slot).collect(),
+            day: day(),
             dice,
             history: History::default(),
             share: operations.div_ceil(processes as u64),
@@ -100,7 +103,7 @@ impl Driver {
             StoreSpec::Redis { url, .. } => url.clone(),
         };
         let left = self.share.saturating_sub(slot.done).max(FEWEST_OPERATIONS);
-        let mut orders = format!("{store}\n{}\n{name}\n{}\n{left}", slot.log.display(), self.dice.roll());
+        let mut orders = format!("{store}\n{}\n{name}\n{}\n{}\n{left}", slot.log.display(), self.day, self.dice.roll());
         for Leftover { run, bill } in leftovers {
             let bill = bill.map(|bill| format!(" {} {}", bill.usd.get(), bill.tokens)).unwrap_or_default();
             orders.push_str(&format!("\n{run}{bill}"));
@@ -150,7 +153,7 @@ impl Driver {
         let Ok(store) = Store::open_read_only(self.store.clone()) else { return };
         let Ok(report) = Ledger::new(&store).usage().await else { return };
         self.samples += 1;
-        let above = standing(&report, &limits())
+        let above = standing(&report, &limits(&self.day))
             .into_iter()
             .filter(|((counted, _), (settled, held))| settled + held > counted.most());
         self.above_a_limit += above.count() as u32;
@@ -171,7 +174,14 @@ impl Driver {
             }
         }
         let log = self.folder.join("late.log");
-        let orders = Orders { name: "late".into(), seed: 0, operations: 0, log: log.clone(), leftovers: Vec::new() };
+        let orders = Orders {
+            name: "late".into(),
+            day: self.day.clone(),
+            seed: 0,
+            operations: 0,
+            log: log.clone(),
+            leftovers: Vec::new(),
+        };
         let late = self.history.late(now_ns() + 150_000_000_000, &mut self.dice);
         Teller::new(ledger.clone(), &orders).end_all(&late).await;
         self.history.ingest(&log, &mut self.dice);
@@ -181,7 +191,7 @@ impl Driver {
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         };
-        Verdict::of(&self.history, &report)
+        Verdict::of(&self.history, &standing(&report, &limits(&self.day)), report.open_holds)
     }
 }
 

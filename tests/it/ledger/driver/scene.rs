@@ -100,20 +100,25 @@ impl Counted {
     }
 }
 
-/// In a time zone where it is about noon, so that no window ends while the driver runs.
-pub fn limits() -> Arc<[Limit]> {
+/// A calendar day in a time zone where it is about noon, so that it does not end while the driver runs. Chosen once for
+/// all processes: an hour later it would be another zone.
+pub fn day() -> String {
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
     let hours_after_noon = (unix / 3_600 % 24) as i64 - 12;
     // The zones of this family have their sign the wrong way round.
-    let day = format!("day@Etc/GMT{hours_after_noon:+}");
+    format!("day@Etc/GMT{hours_after_noon:+}")
+}
+
+/// One limit for each counter; those of a calendar day are of this `day`.
+pub fn limits(day: &str) -> Arc<[Limit]> {
     let limits = Counted::ALL.map(|counted| {
         let (scope, unit, window) = match counted {
-            Counted::UserUsd => (Scope::User, Unit::Usd, &*day),
+            Counted::UserUsd => (Scope::User, Unit::Usd, day),
             Counted::UserRequests => (Scope::User, Unit::Requests, "1h"),
-            Counted::TeamUsd => (Scope::Team, Unit::Usd, &*day),
+            Counted::TeamUsd => (Scope::Team, Unit::Usd, day),
             Counted::TeamTokens => (Scope::Team, Unit::Tokens, "1h"),
             Counted::TeamRuns => (Scope::Team, Unit::Concurrent, "open"),
-            Counted::GlobalUsd => (Scope::Global, Unit::Usd, &*day),
+            Counted::GlobalUsd => (Scope::Global, Unit::Usd, day),
         };
         limit(scope, unit, counted.most(), window)
     });

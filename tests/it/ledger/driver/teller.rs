@@ -26,6 +26,8 @@ pub struct Leftover {
 pub struct Orders {
     /// Name in users' names, so that nobody shares one.
     pub name: String,
+    /// The calendar day of the limits.
+    pub day: String,
     pub seed: u64,
     pub operations: u64,
     pub log: PathBuf,
@@ -51,7 +53,7 @@ impl Teller {
     pub fn new(ledger: Ledger, orders: &Orders) -> Arc<Self> {
         Arc::new(Teller {
             ledger,
-            limits: limits(),
+            limits: limits(&orders.day),
             log: Log::create(&orders.log),
             name: orders.name.clone(),
             left: AtomicI64::new(i64::try_from(orders.operations).expect("a few")),

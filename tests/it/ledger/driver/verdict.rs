@@ -11,6 +11,9 @@ use super::history::{History, Run};
 use super::log::{Outcome, Verb};
 use super::scene::Counted;
 
+/// By counter: settled, held.
+pub type Standing = HashMap<(Counted, String), (u64, u64)>;
+
 /// What must be nothing, and how much was looked at to see that.
 #[derive(Default)]
 pub struct Verdict {
@@ -36,8 +39,8 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    pub fn of(history: &History, report: &UsageReport) -> Self {
-        let mut verdict = Verdict { runs: history.runs.len(), ..Verdict::default() };
+    pub fn of(history: &History, stands: &Standing, leaked_holds: u64) -> Self {
+        let mut verdict = Verdict { runs: history.runs.len(), leaked_holds, ..Verdict::default() };
         let mut bounds: HashMap<(Counted, String), Bounds> = HashMap::new();
         for (id, run) in &history.runs {
             run.operations.iter().for_each(|operation| verdict.count(operation.answer.as_ref().map(|(_, o)| o)));
@@ -86,14 +89,12 @@ impl Verdict {
             }
         }
         verdict.settled = totals.get(&(Counted::GlobalUsd, String::new())).copied().unwrap_or_default();
-        verdict.compare(totals, report);
+        verdict.compare(totals, stands);
         verdict
     }
 
     /// The sums that the logs make against those that the store has.
-    fn compare(&mut self, totals: BTreeMap<(Counted, String), u64>, report: &UsageReport) {
-        let stands = standing(report, &super::scene::limits());
-        self.leaked_holds = report.open_holds;
+    fn compare(&mut self, totals: BTreeMap<(Counted, String), u64>, stands: &Standing) {
         for (counter, total) in &totals {
             let (settled, held) = stands.get(counter).copied().unwrap_or_default();
             if settled != *total || held != 0 {
@@ -131,7 +132,7 @@ impl Verdict {
 }
 
 /// What each counter stands at: (settled, held); where a report does not tell them apart, all is settled.
-pub fn standing(report: &UsageReport, limits: &[Limit]) -> HashMap<(Counted, String), (u64, u64)> {
+pub fn standing(report: &UsageReport, limits: &[Limit]) -> Standing {
     let ours = report.counters.iter().filter_map(|counter| {
         let is_ours = |limit: &&Limit| {
             limit.scope == counter.scope && limit.quota.unit == counter.unit && limit.quota.window == counter.window
