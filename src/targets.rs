@@ -11,6 +11,7 @@
 //! asks the store, because there is one for all. A process that can't reach the store goes by its own view.
 
 mod board;
+mod budget;
 mod health;
 mod keys;
 mod permit;
@@ -27,9 +28,11 @@ use crate::store::{Backend, Store, StoreError};
 
 use self::redis::RedisBoard;
 use board::{News, Subject};
+use budget::RetryBudget;
 use health::Health;
 use keys::Keys;
 
+pub use budget::RetryRule;
 pub use health::{BreakerRule, BreakerState};
 pub use permit::Permit;
 
@@ -55,6 +58,7 @@ struct Shared {
     /// None where this process is alone.
     board: Option<RedisBoard>,
     news: Notify,
+    retries: Mutex<RetryBudget>,
 }
 
 impl Targets {
@@ -140,6 +144,23 @@ impl Targets {
         states
     }
 
+    /// A run begins: its part of the calls that retries and fallbacks may be.
+    pub fn count_run(&self, rule: RetryRule, now: Instant) {
+        let replicas = self.replicas();
+        locked(&self.shared.retries).count_run(rule, replicas, now);
+    }
+
+    /// Takes one call for a retry or a fallback; false = the fleet makes enough of them.
+    pub fn may_call_again(&self, rule: RetryRule, now: Instant) -> bool {
+        let replicas = self.replicas();
+        locked(&self.shared.retries).take(rule, replicas, now)
+    }
+
+    /// Living processes on this store, as far as this one has heard.
+    pub fn replicas(&self) -> u32 {
+        self.shared.board.as_ref().map_or(1, RedisBoard::replicas)
+    }
+
     /// Ends when this process has something to tell the others that should not wait for the next second.
     pub async fn has_news(&self) {
         self.shared.news.notified().await;
@@ -178,9 +199,13 @@ impl Targets {
     }
 
     fn lock(&self) -> MutexGuard<'_, Book> {
-        // A panic under this lock leaves plain numbers behind, all of them still valid.
-        self.shared.book.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.shared.book)
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic under these locks leaves plain numbers behind, all of them still valid.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl std::fmt::Debug for Targets {

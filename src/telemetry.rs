@@ -67,6 +67,8 @@ pub struct Metrics {
     pub upstream_open: Gauge,
     pub store_up: Gauge,
     pub breaker_state: Family<TargetLabel, Gauge>,
+    pub retries_refused: Counter,
+    pub replicas: Gauge,
     pub usage_anomalies: Counter,
     pub policy_failures: Family<HookLabel, Gauge<u64, AtomicU64>>,
     pub reloads: Family<ResultLabel, Counter>,
@@ -111,6 +113,12 @@ impl Default for Metrics {
                 "Breaker of a target: 0 closed, 1 half open, 2 open",
                 Family::default()
             ),
+            retries_refused: register!(
+                "headgate_retries_refused",
+                "Retries and fallbacks that were not made, because the fleet makes enough of them",
+                Counter::default()
+            ),
+            replicas: register!("headgate_replicas", "Living processes on this store", Gauge::default()),
             usage_anomalies: register!(
                 "headgate_usage_anomalies",
                 "Answers whose reported usage was missing or absurd",
@@ -216,6 +224,8 @@ struct LogLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     moderation: Option<&'a ModerationRecord>,
     attempts: Vec<LogAttempt<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gave_up: Option<&'a str>,
     input_tokens: u64,
     output_tokens: u64,
     cost_nano: u64,
@@ -250,6 +260,7 @@ pub fn log_line(run: &RunRecord) -> String {
                 wait_ms: a.wait_ms,
             })
             .collect(),
+        gave_up: run.gave_up.as_deref(),
         input_tokens: run.usage.total_input(),
         output_tokens: run.usage.output,
         cost_nano: run.price.get(),

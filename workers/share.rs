@@ -23,5 +23,6 @@ pub(super) async fn run(hall: Arc<Hall>, stop: CancellationToken) {
         if let Err(error) = hall.targets().exchange().await {
             tracing::debug!(%error, "the health of targets was not shared");
         }
+        hall.metrics().replicas.set(hall.targets().replicas().into());
     }
 }

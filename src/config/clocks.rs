@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::parsed::{Background, Breaker, Retry, Timeouts};
+use super::parsed::{Background, Breaker, Retry, RetryBudget, Timeouts};
 use super::read::Section;
 
 const LONGEST: Duration = Duration::from_secs(24 * 3_600);
@@ -42,10 +42,13 @@ pub(super) fn timeouts(root: &Section<'_>) -> Timeouts {
 }
 
 pub(super) fn retry(root: &Section<'_>) -> Retry {
-    let section = root.section("retry", &["attempts", "max_wait"]);
+    let section = root.section("retry", &["attempts", "max_wait", "budget"]);
+    let budget = section.section("budget", &["percent", "per_second"]);
+    let calls = |key, usual| budget.get(key).and_then(|field| field.small(0, 1_000_000)).unwrap_or(usual);
     Retry {
         attempts: section.get("attempts").and_then(|field| field.small(1, 10)).unwrap_or(3),
         max_wait: section.duration_or("max_wait", LONGEST, Duration::from_secs(10)),
+        budget: RetryBudget { percent: calls("percent", 20), per_second: calls("per_second", 10) },
     }
 }
 

@@ -57,7 +57,11 @@ impl Config {
                 "max_tokens": self.request.max_tokens,
             },
             "timeouts": timeouts(&self.timeouts),
-            "retry": { "attempts": self.retry.attempts, "max_wait": print_duration(self.retry.max_wait) },
+            "retry": {
+                "attempts": self.retry.attempts,
+                "max_wait": print_duration(self.retry.max_wait),
+                "budget": { "percent": self.retry.budget.percent, "per_second": self.retry.budget.per_second },
+            },
             "breaker": { "errors": self.breaker.errors, "open": print_duration(self.breaker.open) },
             "background": {
                 "timeout": print_duration(self.background.timeout),

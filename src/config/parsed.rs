@@ -377,6 +377,16 @@ pub struct Retry {
     pub attempts: u32,
     /// Longest `Retry-After` that is waited for inside a run.
     pub max_wait: Duration,
+    pub budget: RetryBudget,
+}
+
+/// How many retries and fallbacks all replicas together may make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryBudget {
+    /// Of their runs.
+    pub percent: u32,
+    /// Besides those.
+    pub per_second: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

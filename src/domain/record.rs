@@ -178,6 +178,9 @@ pub struct RunRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moderation: Option<ModerationRecord>,
     pub attempts: Vec<AttemptRecord>,
+    /// Why no further attempt was made although one was left: `retry_budget`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gave_up: Option<String>,
     pub limits: Vec<LimitView>,
     pub estimate: NanoUsd,
     pub hold: NanoUsd,

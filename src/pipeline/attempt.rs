@@ -9,7 +9,7 @@ use crate::domain::failure::Category;
 use crate::domain::record::AttemptRecord;
 use crate::domain::usage::round_up;
 use crate::ledger::Amount;
-use crate::targets::Permit;
+use crate::targets::{Permit, RetryRule};
 
 use super::Hall;
 use super::client::Client;
@@ -27,11 +27,19 @@ impl Hall {
         let mut attendance = Attendance::new(run);
         let mut standings = vec![Standing { calls: 0, ready: Some(start) }; plan.steps.len()];
         let mut last: Option<GatewayError> = None;
+        let retry = run.now.config.retry;
+        let budget = RetryRule { percent: retry.budget.percent, per_second: retry.budget.per_second };
+        self.targets.count_run(budget, start.into_std());
         let mut calls_left = plan.attempts;
         while calls_left > 0 {
             let Some((index, permit, wait)) = self.next(run, plan, &mut standings) else { break };
             let Some(step) = plan.steps.get(index) else { break };
             let key = step.target.provider.api_keys.get(permit.key_place());
+            if !run.attempts.is_empty() && !self.targets.may_call_again(budget, StdInstant::now()) {
+                run.gave_up = Some("retry_budget");
+                self.metrics.retries_refused.inc();
+                break;
+            }
             if let Err(refused) = self.extend(run, step).await {
                 return Err(End::Failed(last.unwrap_or(refused)));
             }

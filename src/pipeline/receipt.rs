@@ -51,6 +51,8 @@ pub struct Receipt<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     moderation: Option<&'a ModerationRecord>,
     attempts: &'a [AttemptRecord],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gave_up: Option<&'a str>,
     usage: Usage,
     /// Part of the usage is our own count.
     counted: bool,
@@ -117,6 +119,7 @@ impl<'a> Receipt<'a> {
             limits: record.limits.iter().map(row).collect(),
             moderation: record.moderation.as_ref(),
             attempts: &record.attempts,
+            gave_up: record.gave_up.as_deref(),
             usage: record.usage,
             counted: record.counted,
         }

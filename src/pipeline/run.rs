@@ -96,6 +96,8 @@ pub(super) struct Run {
     /// None where the tier has no moderation.
     pub moderation: Option<ModerationRecord>,
     pub attempts: Vec<AttemptRecord>,
+    /// Why no further attempt was made although one was left.
+    pub gave_up: Option<&'static str>,
     /// Output cap of the answering target, when it is lower than what the client asked for or the cost cap lowered it.
     pub clamped_to: Option<u64>,
     pub first_content: Option<Instant>,
@@ -123,6 +125,7 @@ impl Run {
             limits: Vec::new(),
             moderation: None,
             attempts: Vec::new(),
+            gave_up: None,
             clamped_to: None,
             first_content: None,
             cut_at_hold: false,

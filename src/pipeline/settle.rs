@@ -105,6 +105,7 @@ impl Hall {
             counted: run.attempts.iter().any(|a| a.estimated),
             moderation: run.moderation,
             attempts: run.attempts,
+            gave_up: run.gave_up.map(str::to_owned),
             limits: run.limits,
             estimate: run.estimate,
             hold: run.hold.usd,

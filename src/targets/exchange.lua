@@ -1,17 +1,18 @@
 -- Puts one replica's news of targets and keys to what the fleet knows, and tells it all.
--- ARGV: process, lease of a probe ms,
+-- ARGV: process, silence ms after which one is dead, lease of a probe ms,
 --       number of subjects, (subject, succeeded 0 or 1, failures, errors that open, ms that opens for,
 --                            breaker, cool, rest)...
 --       number of probes under way, target..., number of probes that are over, target...
 --       breaker, cool, rest: ms that are left, -1 = ended, '' = no news
--- Returns: {subject, failures, open, cool, rest, ...}, times in ms that are left, -1 = none
+-- Returns: {living processes, subject, failures, open, cool, rest, ...}, times in ms that are left, -1 = none
 --
 -- hg:targets         hash: <subject> -> 'failures open_until cool_until rest_until', Unix ms, 0 = none
 -- hg:probe:<target>  the process that probes it
+-- hg:processes       sorted set: processes by when they were last heard
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-local process, lease = ARGV[1], ARGV[2]
-local at = 3
+local process, silence, lease = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local at = 4
 local function argument()
   at = at + 1
   return ARGV[at - 1]
@@ -29,6 +30,9 @@ local function moved(until_ms, news)
   local left = tonumber(news)
   return left < 0 and 0 or math.max(until_ms, now + left)
 end
+
+redis.call('ZADD', 'hg:processes', now, process)
+redis.call('ZREMRANGEBYSCORE', 'hg:processes', '-inf', int(now - silence))
 
 for _ = 1, tonumber(argument()) do
   local subject, succeeded, failures = argument(), argument() == '1', tonumber(argument())
@@ -61,7 +65,7 @@ for _ = 1, tonumber(argument()) do
   end
 end
 
-local answer = {}
+local answer = { redis.call('ZCARD', 'hg:processes') }
 local all = redis.call('HGETALL', 'hg:targets')
 for i = 1, #all, 2 do
   local row, open_until, cool_until, rest_until = all[i + 1]:match('^(%d+) (%d+) (%d+) (%d+)$')

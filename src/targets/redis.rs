@@ -1,6 +1,7 @@
-//! The fleet's board on Redis: what all replicas know of targets and keys, and who probes.
+//! The fleet's board on Redis: what all replicas know of targets and keys, who probes, and how many live.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use redis::{FromRedisValue, Value};
@@ -19,6 +20,7 @@ pub(super) struct RedisBoard {
     process: String,
     exchange: Script,
     probe: Script,
+    replicas: AtomicU32,
 }
 
 impl RedisBoard {
@@ -28,7 +30,13 @@ impl RedisBoard {
             process: uuid::Uuid::new_v4().simple().to_string(),
             exchange: Script::new(&[include_str!("exchange.lua")]),
             probe: Script::new(&[include_str!("probe.lua")]),
+            replicas: AtomicU32::new(1),
         }
+    }
+
+    /// Living processes, this one included, as last heard.
+    pub(super) fn replicas(&self) -> u32 {
+        self.replicas.load(Ordering::Relaxed)
     }
 
     /// Tells news, which probes are still under way and which are over; returns what the fleet knows after that.
@@ -38,7 +46,7 @@ impl RedisBoard {
         leases: &BTreeSet<String>,
         given_back: &BTreeSet<String>,
     ) -> Result<Vec<(Subject, Standing)>, StoreError> {
-        let mut args = vec![self.process.clone(), ms(SILENCE), news.len().to_string()];
+        let mut args = vec![self.process.clone(), ms(SILENCE), ms(SILENCE), news.len().to_string()];
         for (subject, news) in news {
             args.extend(told(subject, news));
         }
@@ -49,6 +57,7 @@ impl RedisBoard {
         let args: Vec<Vec<u8>> = args.into_iter().map(String::into_bytes).collect();
         let answer: Vec<Value> = self.store.run(&self.exchange, &args).await?;
         let mut answer = answer.into_iter();
+        self.replicas.store(next::<u32>(&mut answer)?.max(1), Ordering::Relaxed);
         let mut known = Vec::with_capacity(answer.len() / 5);
         while answer.len() > 0 {
             let name: String = next(&mut answer)?;

@@ -40,6 +40,7 @@ mod receipts;
 mod reload;
 mod responses;
 mod resting;
+mod retry_budget;
 mod routes;
 mod safety;
 mod store_trouble;

@@ -11,7 +11,11 @@ pub(super) fn tell(record: &RunRecord) -> Option<String> {
         format!("\n  {}. {}", before + 1, attempt_line(attempt, was_cut))
     };
     let lines: String = record.attempts.iter().enumerate().map(line).collect();
-    (last > 0).then(|| format!("Attempts{lines}"))
+    let gave_up = match record.gave_up.as_deref() {
+        Some("retry_budget") => "\n  No further one was made: the gateway was making enough retries (`retry.budget`).",
+        _ => "",
+    };
+    (last > 0).then(|| format!("Attempts{lines}{gave_up}"))
 }
 
 fn attempt_line(attempt: &AttemptRecord, was_cut: bool) -> String {

@@ -43,6 +43,7 @@ fn record(key: &str) -> RunRecord {
         dropped: Vec::new(),
         moderation: None,
         attempts: vec![AttemptRecord { target: "openai/gpt".into(), status: Some(200), ..AttemptRecord::default() }],
+        gave_up: None,
         limits: Vec::new(),
         estimate: NanoUsd::new(10),
         hold: NanoUsd::new(10),
