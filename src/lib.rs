@@ -8,7 +8,7 @@
 //! hall    pipeline                              admit -> route -> reserve -> attempt -> settle
 //! shops   dialects, providers, policy, ledger, targets, runs, journal, jwt    strangers to one another
 //! pipes   config, store, egress, luau, pricing
-//! ground  domain, telemetry                     values, errors, metric names; no I/O
+//! ground  domain, telemetry, sync               values, errors, metric names, locks; no I/O
 //! ```
 
 pub mod admin;
@@ -31,6 +31,7 @@ pub mod runs;
 pub mod server;
 pub mod simulator;
 pub mod store;
+mod sync;
 pub mod targets;
 pub mod telemetry;
 #[path = "../workers/workers.rs"]

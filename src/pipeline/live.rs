@@ -2,7 +2,7 @@
 //! in the store already; followers here need not ask there.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::ids::RunId;
 use crate::domain::kept::{KeptHead, KeptState, Pen};
+use crate::sync::{Mutex, locked};
 
 #[derive(Default)]
 pub(super) struct LiveRuns {
@@ -101,9 +102,4 @@ impl Live {
         let pieces = said.pieces.get(seen..).unwrap_or_default().to_vec();
         News { head: said.head.clone(), pieces, end: said.end }
     }
-}
-
-/// What is behind these locks is valid after every statement, so a panic elsewhere is no reason to give up.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

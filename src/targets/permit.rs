@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use crate::domain::ids::KeyId;
 
-use super::Targets;
 use super::board::Probe;
 use super::health::BreakerRule;
+use super::view::Targets;
 
 /// Dropped without a verdict it is neutral, and a probe's place is free again: a cancelled call must not keep it taken
 /// for ever.

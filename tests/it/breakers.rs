@@ -1,5 +1,6 @@
 //! Breakers that two replicas on one Redis share.
 
+mod alone;
 mod views;
 
 use std::sync::Arc;

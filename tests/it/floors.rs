@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[(&str, u8)] = &[
     ("domain", 0),
     ("telemetry", 0),
+    ("sync", 0),
     ("config", 1),
     ("store", 1),
     ("egress", 1),

@@ -1,6 +1,9 @@
-use std::time::Duration;
+//! Health of targets as one process sees it.
 
-use super::*;
+use std::time::{Duration, Instant};
+
+use headgate::domain::ids::KeyId;
+use headgate::targets::{BreakerRule, BreakerState, Targets};
 
 const RULE: BreakerRule = BreakerRule { errors: 2, open: Duration::from_secs(30) };
 
