@@ -7,6 +7,7 @@ use super::parsed::{OverCap, Provider, RequestCaps};
 use super::rates;
 use super::read::{Field, Section};
 use super::tiers::{MOST_TOKENS, known_provider};
+use crate::domain::money::NanoUsd;
 use crate::domain::usage::Price;
 
 /// Output cap of a request that names a target instead of a tier.
@@ -60,5 +61,6 @@ fn price(name: &str, field: &Field<'_>, providers: &[Arc<Provider>]) -> Option<P
         cache_read: cache_read.unwrap_or(input),
         cache_write,
         cache_write_1h: cache_write_1h.unwrap_or(cache_write),
+        web_search: NanoUsd::ZERO,
     })
 }

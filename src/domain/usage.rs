@@ -19,6 +19,14 @@ pub struct Usage {
     pub cache_write_1h: u64,
     /// Output tokens, reasoning included.
     pub output: u64,
+    /// Searches that the provider did on the way, where its answer counts them. Beside the tokens they brought, they
+    /// have a price of their own.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub web_searches: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Usage {
@@ -39,11 +47,12 @@ impl Usage {
             cache_write: self.cache_write.saturating_add(other.cache_write),
             cache_write_1h: self.cache_write_1h.saturating_add(other.cache_write_1h),
             output: self.output.saturating_add(other.output),
+            web_searches: self.web_searches.saturating_add(other.web_searches),
         }
     }
 }
 
-/// Price of one model, in pico-dollars per token. Where a rate depends on the length of the context this is the
+/// Price of one model, of tokens in pico-dollars each. Where a rate depends on the length of the context this is the
 /// dearest band, so that an estimate is never too low.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Price {
@@ -52,6 +61,9 @@ pub struct Price {
     pub cache_read: PicoUsdPerToken,
     pub cache_write: PicoUsdPerToken,
     pub cache_write_1h: PicoUsdPerToken,
+    /// Of one search at the provider; 0 = not known.
+    #[serde(default)]
+    pub web_search: NanoUsd,
 }
 
 impl Price {
@@ -63,11 +75,13 @@ impl Price {
             + part(usage.cache_read, self.cache_read)
             + part(usage.cache_write, self.cache_write)
             + part(usage.cache_write_1h, self.cache_write_1h)
+            + u128::from(usage.web_searches) * u128::from(self.web_search.get()) * 1_000
     }
 
     /// The most that a call with `input_tokens` and at most `output_tokens` can cost: the input at the dearest of
     /// its rates, since a provider may book it as a cache write. The one-hour lifetime counts where `kept_an_hour`
-    /// says so: nothing is written for so long unless the request asks for it.
+    /// says so: nothing is written for so long unless the request asks for it. Searches don't count: no request
+    /// bounds them, and few calls let the provider search.
     pub fn worst(&self, input_tokens: u64, output_tokens: u64, kept_an_hour: bool) -> u128 {
         let dearest = self.input.max(self.cache_read).max(self.cache_write);
         let dearest = if kept_an_hour { dearest.max(self.cache_write_1h) } else { dearest };

@@ -1,5 +1,6 @@
 //! What an attempt costs: the provider's word where it can be believed, our own count where not.
 
+use crate::domain::money::NanoUsd;
 use crate::domain::usage::Usage;
 use crate::pricing::tokens;
 
@@ -48,6 +49,8 @@ impl Sighting {
         // A shorter context than feared may be cheaper per token.
         let price = route::price(&run.now, &step.target, usage.total_input()).unwrap_or(step.price);
         let mut pico = price.pico(&usage);
+        // Searches that nobody prices are on the provider's bill and not on ours: the receipt must not look exact.
+        counted |= usage.web_searches > 0 && price.web_search == NanoUsd::ZERO;
         // A plan's worst case is the most an honest provider can charge for one call of ours. Beyond it the report
         // is a mistake: the caller pays what was set aside and the anomaly is counted.
         if pico > step.worst_pico {

@@ -121,8 +121,8 @@ fn version(overrides: &HashMap<String, Price>) -> String {
 }
 
 fn written(above_tokens: u64, price: &Price) -> String {
-    let Price { input, output, cache_read, cache_write, cache_write_1h } = price;
-    format!("{above_tokens} {input} {cache_read} {cache_write} {cache_write_1h} {output}")
+    let Price { input, output, cache_read, cache_write, cache_write_1h, web_search } = price;
+    format!("{above_tokens} {input} {cache_read} {cache_write} {cache_write_1h} {output} {web_search}")
 }
 
 /// The UTC day, counted from 1970-01-01.

@@ -5,9 +5,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use genai_prices::{Calculator, PriceRequest, Usage, UsageKey};
+use genai_prices::{Calculator, PriceCalculation, PriceRequest, Usage, UsageKey};
 
-use crate::domain::money::PicoUsdPerToken;
+use crate::domain::money::{NanoUsd, PicoUsdPerToken};
 use crate::domain::usage::Price;
 
 /// The list that is compiled in; a test keeps it in step with `Cargo.lock`.
@@ -75,7 +75,7 @@ pub(super) fn bands(catalogue: &str, model: &str, midnight: SystemTime) -> Vec<B
     }
     // A price of nothing is what the list gives for a model that it prices by the hour or the picture. A free model
     // must be named as such in the config.
-    let free = |band: &Band| band.price == Price::default();
+    let free = |band: &Band| Price { web_search: NanoUsd::ZERO, ..band.price } == Price::default();
     if bands.iter().all(free) { Vec::new() } else { bands }
 }
 
@@ -86,6 +86,7 @@ fn dearer(one: Price, other: Price) -> Price {
         cache_read: one.cache_read.max(other.cache_read),
         cache_write: one.cache_write.max(other.cache_write),
         cache_write_1h: one.cache_write_1h.max(other.cache_write_1h),
+        web_search: one.web_search.max(other.web_search),
     }
 }
 
@@ -118,7 +119,21 @@ impl<'a> List<'a> {
             cache_read: cached(&[UsageKey::CACHE_READ_TOKENS])?,
             cache_write: cached(&[UsageKey::CACHE_WRITE_TOKENS])?,
             cache_write_1h: cached(&[UsageKey::CACHE_WRITE_TOKENS, UsageKey::CACHE_WRITE_1H_TOKENS])?,
+            web_search: self.search(),
         })
+    }
+
+    /// One search; nothing where the list has no price for it.
+    fn search(&self) -> NanoUsd {
+        let usage = Usage::from([(UsageKey::WEB_SEARCHES, 1_000.0)]);
+        let nano = self.calculated(&usage).map_or(0.0, |calculated| calculated.total_price / 1_000.0 * 1e9);
+        // The cast saturates, and the list has no negative prices.
+        NanoUsd::new(nano.round() as u64)
+    }
+
+    fn calculated(&self, usage: &Usage) -> Option<PriceCalculation> {
+        let request = PriceRequest::new(self.model, usage).with_provider_id(self.catalogue).with_timestamp(self.moment);
+        Calculator::bundled().calculate(&request).ok()
     }
 
     /// Pico-dollars per token in a call of `context_tokens`, all of which carry `marks`. Rounded up where the list is
@@ -130,9 +145,7 @@ impl<'a> List<'a> {
         for mark in marks {
             usage.insert(mark.clone(), count);
         }
-        let request =
-            PriceRequest::new(self.model, &usage).with_provider_id(self.catalogue).with_timestamp(self.moment);
-        let calculated = Calculator::bundled().calculate(&request).ok()?;
+        let calculated = self.calculated(&usage)?;
         let usd = match part {
             Part::Input => calculated.input_price,
             Part::Output => calculated.output_price,

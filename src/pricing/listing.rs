@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::PriceBook;
 use super::bundled::{self, Band};
 use super::{longest, newer};
+use crate::domain::money::NanoUsd;
 use crate::domain::usage::Price;
 
 /// An account whose models are to be listed: the provider's name, and its vendor in the bundled list.
@@ -29,6 +30,9 @@ pub struct Row {
     /// For calls with more input tokens than this, up to the target's next row.
     pub above_tokens: u64,
     pub usd_per_million: Rates,
+    /// Of a search at the provider; absent where nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usd_per_search: Option<String>,
     /// The longest answer; absent where nobody knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<u64>,
@@ -102,6 +106,7 @@ impl PriceBook {
             target: target.to_owned(),
             above_tokens: band.above_tokens,
             usd_per_million: band.price.into(),
+            usd_per_search: Some(band.price.web_search).filter(|fee| *fee > NanoUsd::ZERO).map(|fee| fee.to_string()),
             max_output_tokens,
             source: found.source.clone(),
             date: found.date.clone(),
@@ -152,8 +157,10 @@ impl Row {
     /// What matters to a bill.
     fn money(&self) -> String {
         let [input, read, write, write_1h, output] = self.usd_per_million.cells();
+        let search = self.usd_per_search.as_deref().map(|fee| format!(", a search {fee}")).unwrap_or_default();
         format!(
-            "{} above {}: input {input}, cache_read {read}, cache_write {write}, cache_write_1h {write_1h}, output {output}",
+            "{} above {}: input {input}, cache_read {read}, cache_write {write}, cache_write_1h {write_1h}, \
+             output {output}{search}",
             self.target, self.above_tokens
         )
     }

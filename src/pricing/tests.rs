@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::bundled::{self, VERSION, bands};
 use super::{PriceBook, longest, newer};
-use crate::domain::money::PicoUsdPerToken;
+use crate::domain::money::{NanoUsd, PicoUsdPerToken};
 use crate::domain::usage::Price;
 
 /// 2026-11-01, when the bundled list is in force as tested here.
@@ -15,11 +15,12 @@ fn november() -> SystemTime {
 fn price(rates: [&str; 5]) -> Price {
     let [input, output, cache_read, cache_write, cache_write_1h] =
         rates.map(|usd| PicoUsdPerToken::from_usd_per_million(usd).expect("a price"));
-    Price { input, output, cache_read, cache_write, cache_write_1h }
+    Price { input, output, cache_read, cache_write, cache_write_1h, ..Price::default() }
 }
 
 fn steps(catalogue: &str, model: &str) -> Vec<(u64, Price)> {
-    bands(catalogue, model, november()).iter().map(|band| (band.above_tokens, band.price)).collect()
+    let tokens = |price| Price { web_search: NanoUsd::ZERO, ..price };
+    bands(catalogue, model, november()).iter().map(|band| (band.above_tokens, tokens(band.price))).collect()
 }
 
 #[test]
@@ -41,6 +42,13 @@ fn a_rate_that_rises_with_the_context_has_its_step_where_the_list_has_it() {
 #[test]
 fn a_list_that_is_cheaper_at_night_is_priced_by_day() {
     assert_eq!(steps("deepseek", "deepseek-chat"), [(0, price(["0.27", "1.1", "0.07", "0.27", "0.27"]))]);
+}
+
+#[test]
+fn a_search_has_a_price_of_its_own_where_the_list_has_one() {
+    let search = |catalogue, model| bands(catalogue, model, november()).first().map(|band| band.price.web_search.get());
+    assert_eq!(search("anthropic", "claude-opus-5-5"), Some(10_000_000));
+    assert_eq!((search("google", "gemini-3.8-flash"), search("groq", "qwen/qwen3-32b")), (Some(14_000_000), Some(0)));
 }
 
 #[test]
@@ -78,7 +86,9 @@ fn a_book_takes_the_config_first_then_the_list() {
 fn a_model_newer_than_the_list_has_its_own_row_under_its_name_and_its_snapshots() {
     let book = PriceBook::new(HashMap::new());
     let at = |model, tokens| book.price_at(Some("openai"), "o/x", model, tokens);
+    let search = NanoUsd::new(10_000_000);
     let (short, long) = (price(["2", "10", "0.1", "2.5", "5"]), price(["4", "15", "0.2", "5", "10"]));
+    let (short, long) = (Price { web_search: search, ..short }, Price { web_search: search, ..long });
     for model in ["gpt-6.2-sol", "gpt-6.2-sol-20261117", "gpt-6.2-sol-2026-11-17"] {
         assert_eq!((at(model, 272_000), at(model, 272_001)), (Some(short), Some(long)), "{model}");
     }

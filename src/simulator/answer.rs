@@ -163,6 +163,8 @@ pub(super) struct Usage {
     pub(super) cache_read: Value,
     pub(super) cache_write: Value,
     pub(super) cache_write_1h: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) web_searches: Option<Value>,
 }
 
 impl Usage {
@@ -181,6 +183,7 @@ impl Usage {
             cache_read: or(&fixed.cache_read, 0),
             cache_write: or(&fixed.cache_write, 0),
             cache_write_1h: or(&fixed.cache_write_1h, 0),
+            web_searches: fixed.web_searches.clone(),
         })
     }
 }

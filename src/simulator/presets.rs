@@ -45,7 +45,7 @@ A step may have these fields, all of them optional:
   words_per_frame, bytes_per_write
   tool_calls                   list of { id, name, arguments }
   finish                       stop, length, tool_calls, content_filter, refusal, or any other word
-  usage                        honest, missing, asked (the last message's `usage={...}`), or { input, output, cache_read, cache_write, cache_write_1h }: any JSON
+  usage                        honest, missing, asked (the last message's `usage={...}`), or { input, output, cache_read, cache_write, cache_write_1h, web_searches }
   ignore_max_tokens            true: says the whole text all the same
   keep_alive                   { every_ms, count }: signs of life before the content; no count: for ever
   framing                      { crlf, no_space, split_data, no_event_lines, no_opening, usage_on_finish }: true each

@@ -118,6 +118,8 @@ pub struct FixedUsage {
     pub cache_read: Option<Value>,
     /// 0 when absent.
     pub cache_write: Option<Value>,
+    /// Searches on the way (Anthropic only). Left out when absent.
+    pub web_searches: Option<Value>,
     /// The part of `cache_write` that is kept for an hour (Anthropic only). 0 when absent.
     pub cache_write_1h: Option<Value>,
 }

@@ -4,6 +4,7 @@ mod aborts;
 mod anomalies;
 mod cache;
 mod cuts;
+mod searches;
 
 use headgate::simulator::{Framing, Step};
 use reqwest::RequestBuilder;
@@ -82,6 +83,12 @@ impl Pair {
 /// The step as a provider of this kind answers: Mistral tells the usage of a stream without being asked for it.
 fn answered_by(kind: &str, step: Step) -> Step {
     Step { framing: Framing { usage_on_finish: kind == "mistral", ..Framing::default() }, ..step }
+}
+
+/// Adds a provider `vendor` of Anthropic's format whose models have the bundled list's prices.
+fn with_listed_models(config: &mut Value) {
+    config["providers"]["vendor"] = config["providers"]["anthropic"].clone();
+    config["keys"][0]["models"].as_array_mut().expect("a list").push(json!("vendor/*"));
 }
 
 /// Gives a model of this kind, of a name of its own, the rates of `paid`.

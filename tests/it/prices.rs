@@ -48,7 +48,7 @@ fn each_price_has_its_source_and_its_date_and_the_configs_own_come_first() {
     let json: Value = serde_json::from_str(&prices(folder.path(), &["--json", "--model", "*/gpt-4o-mini"])).unwrap();
     let list = "https://developers.openai.com/api/docs/pricing via genai-prices 0.2.1";
     let expected = json!({
-        "target": "openai/gpt-4o-mini", "above_tokens": 0, "max_output_tokens": 16_384, "source": list, "date": "2026-10-30",
+        "target": "openai/gpt-4o-mini", "above_tokens": 0, "usd_per_search": "0.01", "max_output_tokens": 16_384, "source": list, "date": "2026-10-30",
         "usd_per_million": {
             "input": "0.15", "cache_read": "0.075", "cache_write": "0.15", "cache_write_1h": "0.15", "output": "0.6",
         },
@@ -89,7 +89,7 @@ fn people_read_a_table() {
 fn an_edit_shows_what_it_changes_against_the_old_config_and_against_what_was_saved() {
     let mut new = config();
     new["prices"]["local/llama3"]["output"] = json!(0.8);
-    new["prices"]["openai/gpt-4o-mini"] = json!({ "input": 0.15, "output": 0.6, "cache_read": 0.075 });
+    new["prices"]["groq/qwen/qwen3-32b"] = json!({ "input": 0.29, "output": 0.59 });
     new["prices"]["local/llama4"] = json!({ "input": 1, "output": 2 });
     let folder = folder(&[("old.yaml", &config()), ("config.yaml", &new)]);
     let saved = run(folder.path(), &["prices", "--config", "old.yaml", "--json"]);

@@ -65,7 +65,7 @@ pub(super) fn text(read: &Read) -> String {
     }
     line("finish", reply.finish.map_or("none", word));
     let counted = |usage: &Usage| {
-        let Usage { input, cache_read, cache_write, cache_write_1h, output } = usage;
+        let Usage { input, cache_read, cache_write, cache_write_1h, output, .. } = usage;
         format!(
             "input {input}, cache read {cache_read}, cache write {}, output {output}",
             cache_write.saturating_add(*cache_write_1h)

@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn cached_tokens_stand_beside_the_input() {
-        let usage = Usage { input: 1, cache_read: 2, cache_write: 3, cache_write_1h: 4, output: 5 };
+        let usage = Usage { input: 1, cache_read: 2, cache_write: 3, cache_write_1h: 4, output: 5, ..Usage::default() };
         assert_eq!(
             serde_json::to_value(UsageBody::new(&usage)).expect("JSON"),
             json!({"input_tokens": 1, "cache_creation_input_tokens": 7, "cache_read_input_tokens": 2,

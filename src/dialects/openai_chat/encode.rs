@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn the_total_is_the_sum_of_prompt_and_completion() {
-        let usage = Usage { input: 1, cache_read: 2, cache_write: 3, cache_write_1h: 4, output: 5 };
+        let usage = Usage { input: 1, cache_read: 2, cache_write: 3, cache_write_1h: 4, output: 5, ..Usage::default() };
         let body = serde_json::to_value(UsageBody::new(&usage)).expect("JSON");
         assert_eq!(
             body,

@@ -14,6 +14,7 @@ pub(super) struct Tally {
     cache_write: Option<u64>,
     /// The part of `cache_write` with the long lifetime.
     cache_write_1h: Option<u64>,
+    web_searches: Option<u64>,
 }
 
 impl Tally {
@@ -24,6 +25,7 @@ impl Tally {
         replace(&mut self.cache_read, &usage["cache_read_input_tokens"]);
         replace(&mut self.cache_write, &usage["cache_creation_input_tokens"]);
         replace(&mut self.cache_write_1h, &usage["cache_creation"]["ephemeral_1h_input_tokens"]);
+        replace(&mut self.web_searches, &usage["server_tool_use"]["web_search_requests"]);
         // Output only grows: a repeated `message_start` says 1 again. The 1 is no count, so that a 0 behind it is the
         // only thing that was said.
         self.output = match (count(&usage["output_tokens"]), self.output) {
@@ -42,6 +44,7 @@ impl Tally {
             cache_write: cache_write - long,
             cache_write_1h: long,
             output: self.output?,
+            web_searches: self.web_searches.unwrap_or(0),
         })
     }
 }
@@ -64,7 +67,7 @@ mod tests {
     fn cached_tokens_stand_beside_the_input() {
         let usage = json!({"input_tokens": 5, "cache_read_input_tokens": 7, "cache_creation_input_tokens": 9,
             "cache_creation": {"ephemeral_5m_input_tokens": 6, "ephemeral_1h_input_tokens": 3}, "output_tokens": 2});
-        let parts = Usage { input: 5, cache_read: 7, cache_write: 6, cache_write_1h: 3, output: 2 };
+        let parts = Usage { input: 5, cache_read: 7, cache_write: 6, cache_write_1h: 3, output: 2, ..Usage::default() };
         assert_eq!(after(&[usage]), Some(parts));
     }
 
@@ -81,6 +84,13 @@ mod tests {
     fn a_total_of_nothing_is_not_made_one_by_the_start() {
         let (start, end) = (json!({"input_tokens": 3, "output_tokens": 1}), json!({"output_tokens": 0}));
         assert_eq!(after(&[start, end]).map(|usage| usage.output), Some(0));
+    }
+
+    #[test]
+    fn searches_at_the_provider_are_counted() {
+        let start = json!({"input_tokens": 3, "output_tokens": 1});
+        let end = json!({"input_tokens": 900, "output_tokens": 20, "server_tool_use": {"web_search_requests": 2}});
+        assert_eq!(after(&[start, end]).map(|usage| usage.web_searches), Some(2));
     }
 
     #[test]

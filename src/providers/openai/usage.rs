@@ -31,7 +31,7 @@ fn read(usage: &Value) -> Option<Usage> {
     let cached = places.into_iter().find_map(count).unwrap_or(0);
     let cache_read = cached.min(prompt);
     let cache_write = count(&details["cache_write_tokens"]).unwrap_or(0).min(prompt - cache_read);
-    Some(Usage { input: prompt - cache_read - cache_write, cache_read, cache_write, cache_write_1h: 0, output })
+    Some(Usage { input: prompt - cache_read - cache_write, cache_read, cache_write, output, ..Usage::default() })
 }
 
 #[cfg(test)]
@@ -45,7 +45,7 @@ mod tests {
         let usage = json!({"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120,
             "prompt_tokens_details": {"cached_tokens": 60, "cache_write_tokens": 30, "audio_tokens": 0},
             "completion_tokens_details": {"reasoning_tokens": 15}});
-        let parts = Usage { input: 10, cache_read: 60, cache_write: 30, cache_write_1h: 0, output: 20 };
+        let parts = Usage { input: 10, cache_read: 60, cache_write: 30, output: 20, ..Usage::default() };
         assert_eq!(read(&usage), Some(parts));
     }
 

@@ -96,7 +96,7 @@ mod tests {
         let call = Part::ToolCall { id: "call_1".into(), name: "sql".into(), arguments: "SELECT 1".into() };
         assert_eq!(reply.parts, [reasoning, Part::Text("a".into()), call]);
         assert_eq!(reply.finish, Some(Finish::ToolCalls));
-        let usage = Usage { input: 5, cache_read: 4, cache_write: 1, cache_write_1h: 0, output: 3 };
+        let usage = Usage { input: 5, cache_read: 4, cache_write: 1, output: 3, web_searches: 1, ..Usage::default() };
         assert_eq!(reply.usage, Some(usage));
     }
 

@@ -89,7 +89,15 @@ impl Response {
         let details = &usage["input_tokens_details"];
         let cache_read = count(&details["cached_tokens"]).unwrap_or(0).min(input);
         let cache_write = count(&details["cache_write_tokens"]).unwrap_or(0).min(input - cache_read);
-        Some(Usage { input: input - cache_read - cache_write, cache_read, cache_write, cache_write_1h: 0, output })
+        let searches = self.output.iter().flatten().filter(|item| item.kind == "web_search_call").count();
+        Some(Usage {
+            input: input - cache_read - cache_write,
+            cache_read,
+            cache_write,
+            cache_write_1h: 0,
+            output,
+            web_searches: u64::try_from(searches).unwrap_or(u64::MAX),
+        })
     }
 }
 

@@ -173,12 +173,16 @@ fn usage_of(usage: &Usage, output: &Value) -> Value {
         (Some(all), Some(long)) => json!(all.saturating_sub(long)),
         _ => usage.cache_write.clone(),
     };
-    json!({
+    let mut told = json!({
         "input_tokens": usage.input,
         "cache_creation_input_tokens": usage.cache_write,
         "cache_read_input_tokens": usage.cache_read,
         "cache_creation": { "ephemeral_5m_input_tokens": short, "ephemeral_1h_input_tokens": usage.cache_write_1h },
         "output_tokens": output,
         "service_tier": "standard",
-    })
+    });
+    if let Some(searches) = &usage.web_searches {
+        told["server_tool_use"] = json!({ "web_search_requests": searches });
+    }
+    told
 }

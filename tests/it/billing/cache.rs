@@ -13,6 +13,7 @@ fn wrote(input: u64, write: u64, of_it_for_an_hour: u64) -> Step {
         cache_read: Some(json!(7)),
         cache_write: Some(json!(write)),
         cache_write_1h: Some(json!(of_it_for_an_hour)),
+        ..FixedUsage::default()
     };
     Step { usage: UsageReport::Fixed(usage), ..Step::text("hello") }
 }

@@ -3,7 +3,7 @@
 use headgate::simulator::{FixedUsage, Step, UsageReport};
 use serde_json::json;
 
-use super::{PAIRS, ask, gateway, priced, receipt};
+use super::{PAIRS, ask, gateway, priced, receipt, with_listed_models};
 use crate::support::cases::each;
 
 #[tokio::test]
@@ -36,12 +36,8 @@ async fn a_stream_that_overruns_its_cap_is_cut_at_the_hold_in_every_format() {
 
 #[tokio::test]
 async fn a_long_context_is_held_and_priced_by_its_own_band_with_its_cached_part() {
-    let gw = gateway(|config| {
-        // Listed: from 100,000 tokens of context on, everything costs five times as much.
-        config["providers"]["vendor"] = config["providers"]["anthropic"].clone();
-        config["keys"][0]["models"].as_array_mut().unwrap().push(json!("vendor/*"));
-    })
-    .await;
+    // Listed: from 100,000 tokens of context on, everything costs five times as much.
+    let gw = gateway(with_listed_models).await;
     let usage = |input: u64, cache_read: u64, cache_write: u64| {
         let usage = FixedUsage {
             input: Some(json!(input)),
