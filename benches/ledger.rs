@@ -43,7 +43,7 @@ fn limits(count: usize) -> Arc<[Limit]> {
             2 => (Unit::Tokens, Window::Sliding { ms }),
             _ => (Unit::Usd, CALENDAR[n / 4 % CALENDAR.len()].parse().expect("a window")),
         };
-        Limit { scope, quota: Quota { unit, max: 1 << 52, window } }
+        Limit::new(scope, Quota { unit, max: 1 << 52, window })
     };
     (0..count).map(limit).collect()
 }

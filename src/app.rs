@@ -242,6 +242,7 @@ impl Opened {
             let _ = task.await;
         }
         let _ = (clients.await, admin.await);
+        self.hall.money().close().await;
         self.hall.runs().flush().await;
     }
 }

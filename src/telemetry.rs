@@ -76,6 +76,7 @@ pub struct Metrics {
     pub moderations: Family<ModerationLabels, Counter>,
     pub settlements_waiting: Gauge,
     pub store_repeated_writes: Counter,
+    pub store_away_runs: Counter,
     token_usage: Histograms<TokenLabels>,
     operation_duration: Histograms<ModelLabel>,
     time_to_first_chunk: Histograms<ModelLabel>,
@@ -144,6 +145,11 @@ impl Default for Metrics {
             store_repeated_writes: register!(
                 "headgate_store_repeated_writes",
                 "Writes made again because the store had forgotten them",
+                Counter::default()
+            ),
+            store_away_runs: register!(
+                "headgate_store_away_runs",
+                "Runs admitted while the store did not answer",
                 Counter::default()
             ),
             token_usage: register!(
@@ -229,6 +235,8 @@ struct LogLine<'a> {
     input_tokens: u64,
     output_tokens: u64,
     cost_nano: u64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    store_away: bool,
     ms: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     first_content_ms: Option<u64>,
@@ -264,6 +272,7 @@ pub fn log_line(run: &RunRecord) -> String {
         input_tokens: run.usage.total_input(),
         output_tokens: run.usage.output,
         cost_nano: run.price.get(),
+        store_away: run.store_away,
         ms: run.total_ms,
         first_content_ms: run.first_content_ms,
         generation: run.generation,

@@ -82,7 +82,10 @@ fn tell_store(hall: &Hall, was_up: bool) -> bool {
     let (trouble, up) = (hall.money().take_store_trouble(), hall.money().is_store_up());
     hall.metrics().store_up.set(i64::from(up));
     if let Some(error) = &trouble {
-        tracing::error!(error, "the store takes no writes: new calls are refused with 503 until it does");
+        tracing::error!(
+            error,
+            "the store takes no writes: new calls are refused with 503 until it does, unless their limits say otherwise"
+        );
     }
     if up && (trouble.is_some() || !was_up) {
         tracing::info!("the store takes writes again");

@@ -8,7 +8,7 @@ use super::parsed::{
 };
 use super::secret::Secret;
 use super::units::{print_duration, print_size};
-use crate::domain::limit::{Limit, Quota, Unit};
+use crate::domain::limit::{Limit, OnStoreError, Quota, Unit};
 use crate::domain::money::NanoUsd;
 use crate::domain::usage::Price;
 
@@ -205,7 +205,13 @@ fn limits<'a>(limits: impl Iterator<Item = &'a Limit>) -> Value {
             Unit::Usd => NanoUsd::new(*max).to_string().into(),
             _ => Value::from(*max),
         };
-        json!({ "scope": limit.scope, unit.as_str(): max, "per": window.per(), "tz": window.foreign_zone() })
+        json!({
+            "scope": limit.scope,
+            unit.as_str(): max,
+            "per": window.per(),
+            "tz": window.foreign_zone(),
+            "on_store_error": Some(limit.on_store_error).filter(|rule| *rule != OnStoreError::Deny).map(OnStoreError::as_str),
+        })
     };
     limits.filter(|limit| limit.quota.unit.guard().is_none()).map(print).map(without_nulls).collect()
 }

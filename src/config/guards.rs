@@ -58,14 +58,14 @@ fn looping(field: &Field<'_>) -> Option<Option<Limit>> {
     let (max, within) =
         (same.and_then(|field| field.integer(1, 1_000)), within.and_then(|field| field.duration(LONGEST_LOOP)));
     let window = Window::Sliding { ms: u64::try_from(within?.as_millis()).ok()? };
-    Some(Some(Limit { scope: Scope::User, quota: Quota { unit: Unit::Identical, max: max?, window } }))
+    Some(Some(Limit::new(Scope::User, Quota { unit: Unit::Identical, max: max?, window })))
 }
 
 /// One amount for each user, or amounts by scope.
 fn usd_per_hour(field: &Field<'_>) -> Vec<Limit> {
     let limit = |scope, amount: &Field<'_>| {
         let quota = Quota { unit: Unit::SpendRate, max: amount.usd()?.get(), window: Window::Sliding { ms: HOUR_MS } };
-        Some(Limit { scope, quota })
+        Some(Limit::new(scope, quota))
     };
     if !field.is_map() {
         return limit(Scope::User, field).into_iter().collect();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::guards::Guards;
 use super::read::{Field, Section, short};
-use crate::domain::limit::{Limit, Period, Quota, Scope, Unit, Window, Zone};
+use crate::domain::limit::{Limit, OnStoreError, Period, Quota, Scope, Unit, Window, Zone};
 use crate::domain::money::MAX_NANO;
 
 /// Longest sliding window: its entries are kept one by one.
@@ -51,7 +51,7 @@ fn same_counter(one: &Limit, other: &Limit) -> bool {
 }
 
 fn limit(field: &Field<'_>) -> Option<Limit> {
-    let section = field.section(&["scope", "usd", "requests", "tokens", "concurrent", "per", "tz"]);
+    let section = field.section(&["scope", "usd", "requests", "tokens", "concurrent", "per", "tz", "on_store_error"]);
     let scope = section.require("scope", "say whose use is counted, such as user or global").and_then(|field| {
         let text = field.text()?;
         text.parse::<Scope>().map_err(|why| field.problem(format!("\"{}\" is unknown here; {why}", short(text)))).ok()
@@ -68,7 +68,33 @@ fn limit(field: &Field<'_>) -> Option<Limit> {
             None
         }
     };
-    Some(Limit { scope: scope?, quota: quota? })
+    let (scope, quota) = (scope?, quota?);
+    let on_store_error = match section.get("on_store_error") {
+        None => OnStoreError::Deny,
+        Some(field) => on_store_error(&field, &scope, &quota)?,
+    };
+    Some(Limit { scope, quota, on_store_error })
+}
+
+fn on_store_error(field: &Field<'_>, scope: &Scope, quota: &Quota) -> Option<OnStoreError> {
+    let all = [OnStoreError::Deny, OnStoreError::Allow, OnStoreError::LocalShare];
+    let text = field.text()?;
+    let Some(rule) = all.into_iter().find(|rule| rule.as_str() == text) else {
+        field.problem(format!("\"{}\" is unknown here; write deny, allow or local_share", short(text)));
+        return None;
+    };
+    // A share is set aside beforehand, in an amount, and stays charged to the scope if its process dies.
+    let can_be_shared = scope.is_operators()
+        && matches!(quota.unit, Unit::Usd | Unit::Tokens)
+        && matches!(quota.window, Window::Calendar(..));
+    if rule == OnStoreError::LocalShare && !can_be_shared {
+        field.problem(
+            "only usd or tokens per hour, day or month, of the scopes global, tier, model and provider, can be shared out; \
+             write deny or allow",
+        );
+        return None;
+    }
+    Some(rule)
 }
 
 fn quota(section: &Section<'_>, amount: &Field<'_>, unit: Unit) -> Option<Quota> {

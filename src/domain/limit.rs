@@ -77,10 +77,43 @@ pub struct Quota {
     pub window: Window,
 }
 
+/// What becomes of the calls that a limit binds while the store does not answer. From the most lenient to the strictest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OnStoreError {
+    /// Each process goes on by itself and counts from nothing: it admits at most the limit once more.
+    Allow,
+    /// Each process goes on within a share of the limit that it has set aside in the store before.
+    LocalShare,
+    /// They are refused.
+    #[default]
+    Deny,
+}
+
+impl OnStoreError {
+    /// As in config.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            OnStoreError::Allow => "allow",
+            OnStoreError::LocalShare => "local_share",
+            OnStoreError::Deny => "deny",
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Limit {
     pub scope: Scope,
     pub quota: Quota,
+    /// No part of what is counted, and so of no record.
+    #[serde(skip)]
+    pub on_store_error: OnStoreError,
+}
+
+impl Limit {
+    /// A limit that denies while the store does not answer.
+    pub fn new(scope: Scope, quota: Quota) -> Self {
+        Limit { scope, quota, on_store_error: OnStoreError::Deny }
+    }
 }
 
 /// One limit at one moment, for headers, receipts and messages.

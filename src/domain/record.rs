@@ -182,6 +182,9 @@ pub struct RunRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gave_up: Option<String>,
     pub limits: Vec<LimitView>,
+    /// It was admitted while the store did not answer; the limits are those of what may be spent meanwhile.
+    #[serde(default)]
+    pub store_away: bool,
     pub estimate: NanoUsd,
     pub hold: NanoUsd,
     /// Nobody renewed the hold in time. Until the run ended after all, the operator paid for it.

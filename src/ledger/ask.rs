@@ -101,6 +101,12 @@ impl Amount {
         Amount { usd: self.usd.saturating_add(other.usd), tokens: self.tokens.saturating_add(other.tokens) }
     }
 
+    /// What is left above `other`; nothing where it is more.
+    pub(super) fn minus(self, other: Amount) -> Amount {
+        let usd = NanoUsd::new(self.usd.get().saturating_sub(other.usd.get()));
+        Amount { usd, tokens: self.tokens.saturating_sub(other.tokens) }
+    }
+
     /// The part of it that counts in `unit`; a run is one request.
     pub(super) fn in_unit(self, unit: Unit) -> u64 {
         match unit {

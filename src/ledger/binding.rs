@@ -26,7 +26,7 @@ pub(super) fn bind(subjects: &Subjects, limits: &[Limit], now_ms: u64) -> Vec<Bi
             }
         }
     };
-    for Limit { scope, quota } in limits {
+    for Limit { scope, quota, .. } in limits {
         add(scope, quota);
     }
     for scope in [Scope::User, Scope::Global] {
@@ -110,7 +110,7 @@ mod tests {
     }
 
     fn usd(scope: Scope, max: u64) -> Limit {
-        Limit { scope, quota: Quota { unit: Unit::Usd, max, window: Window::DAY } }
+        Limit::new(scope, Quota { unit: Unit::Usd, max, window: Window::DAY })
     }
 
     fn bound(binds: &[Bind]) -> Vec<(String, u64)> {
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn a_refusal_names_the_limit_that_takes_longest_to_heal() {
         let minute = Window::Sliding { ms: 60_000 };
-        let minute = Limit { scope: Scope::User, quota: Quota { unit: Unit::Requests, max: 1, window: minute } };
+        let minute = Limit::new(Scope::User, Quota { unit: Unit::Requests, max: 1, window: minute });
         let binds = bind(&subjects(""), &[minute, usd(Scope::Key, 10)], 5_000);
         let used = [1, 8, 8, 8];
         let readings: Vec<Reading> =

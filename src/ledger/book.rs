@@ -78,16 +78,36 @@ impl Book {
             return Ok(repeat(&binds, &self.readings(&binds, held, now), held));
         }
         let binds = bind(&ask.subjects, &ask.limits, now.unix_ms);
-        let readings = self.readings(&binds, ask.amount, now);
-        let decision = decide(&binds, &readings, ask.amount, now.unix_ms);
+        self.reserve_under(ask.run, ask.amount, binds, now)
+    }
+
+    /// As [`Book::reserve`], under these counters.
+    pub fn reserve_under(
+        &mut self,
+        run: RunId,
+        amount: Amount,
+        binds: Vec<Bind>,
+        now: Now,
+    ) -> Result<Reserved, StoreError> {
+        if self.runs.contains_key(&run) {
+            return Err(StoreError::NoHold(run));
+        }
+        let readings = self.readings(&binds, amount, now);
+        let decision = decide(&binds, &readings, amount, now.unix_ms);
         if matches!(decision, Reserved::Held { .. }) {
-            let deadline_ms = now.steady_ms.saturating_add(HOLD_TTL_MS);
-            let (at_ms, grown_ms) = (now.steady_ms, now.steady_ms);
-            self.take(ask.run, Hold { amount: ask.amount, binds, at_ms, grown_ms, deadline_ms });
+            self.take(run, amount, binds, now);
         } else {
-            self.note_loops(ask.run, &binds, &readings, now);
+            self.note_loops(run, &binds, &readings, now);
         }
         Ok(decision)
+    }
+
+    /// Takes a hold whatever the counters say, if the run has none and has not ended.
+    pub fn take_whatever(&mut self, run: RunId, amount: Amount, binds: Vec<Bind>, now: Now) -> Reserved {
+        if !self.runs.contains_key(&run) {
+            self.take(run, amount, binds, now);
+        }
+        Reserved::Held { limits: Vec::new() }
     }
 
     pub fn extend(&mut self, run: RunId, more: Amount, now: Now) -> Result<Reserved, StoreError> {
@@ -209,7 +229,9 @@ impl Book {
         Some(Expired { run, amount })
     }
 
-    fn take(&mut self, run: RunId, hold: Hold) {
+    fn take(&mut self, run: RunId, amount: Amount, binds: Vec<Bind>, now: Now) {
+        let deadline_ms = now.steady_ms.saturating_add(HOLD_TTL_MS);
+        let hold = Hold { amount, binds, at_ms: now.steady_ms, grown_ms: now.steady_ms, deadline_ms };
         for bind in &hold.binds {
             self.load_held(bind, hold.amount);
             if let Some(entry) = hold.entry(run, bind) {

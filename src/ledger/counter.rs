@@ -78,7 +78,7 @@ impl Bind {
     pub fn view(&self, before: u64, after: u64, resets_at_ms: u64) -> LimitView {
         let Counter { scope, subject, unit, window } = &self.counter;
         let quota = Quota { unit: *unit, max: self.max, window: window.clone() };
-        let limit = Limit { scope: scope.clone(), quota };
+        let limit = Limit::new(scope.clone(), quota);
         let subject = match unit {
             // What the body is known by is nobody's business.
             Unit::Identical => subject.rsplit_once('#').map_or("", |(id, _)| id),

@@ -1,5 +1,6 @@
 //! The ledger on Redis: one script per verb, by the server's clock, the same rules as the book.
 
+mod mend;
 mod name;
 mod report;
 mod tail;
@@ -20,7 +21,7 @@ use super::binding::{Reading, bind, decide, repeat};
 use super::book::{EXPIRED_KEPT_MS, GRACE_MS, HOLD_TTL_MS, KEPT_MS, SWEEP_GAP_MS, VOID_KEPT_MS};
 use super::counter::Bind;
 use super::{Amount, Bill, Expired, HeldRun, HoldState, Reserve, Reserved, Settled, UsageReport};
-use tail::{Gap, Tail, Verb, Write};
+use tail::{Tail, Verb, Write};
 use words::{Answer, Args, unknown_answer};
 
 /// How often an ask is put to the server by another clock, before it counts as refused by a store that can't be used.
@@ -102,7 +103,7 @@ impl RedisLedger {
             let at_ms = self.now_ms();
             let binds = bind(&ask.subjects, &ask.limits, at_ms);
             let Answered { word, now_ms, mut rest, .. } =
-                self.write(Verb::Reserve, self.reserve_args(ask, &binds, at_ms)).await?;
+                self.write(Verb::Reserve, self.reserve_args(ask.run, ask.amount, &binds, at_ms, false)).await?;
             match word.as_str() {
                 "none" => return Err(StoreError::NoHold(ask.run)),
                 "moved" => self.learn(now_ms),
@@ -120,8 +121,35 @@ impl RedisLedger {
         Err(StoreError::Unavailable("the clock of Redis does not stand still enough to tell a window".to_owned()))
     }
 
-    fn reserve_args(&self, ask: &Reserve, binds: &[Bind], at_ms: u64) -> Args {
-        let args = self.guarded().run(ask.run).amount(ask.amount).number(HOLD_TTL_MS).number(KEPT_MS / DAY_MS);
+    pub async fn take(
+        &self,
+        run: RunId,
+        amount: Amount,
+        binds: &[Bind],
+        whatever: bool,
+    ) -> Result<Reserved, StoreError> {
+        let args = self.reserve_args(run, amount, binds, self.now_ms(), whatever);
+        let Answered { word, now_ms, mut rest, .. } = self.write(Verb::Reserve, args).await?;
+        match word.as_str() {
+            "moved" => Err(StoreError::Unavailable("the window has just ended".to_owned())),
+            "refused" => Ok(decide(binds, &readings(binds, &mut rest, now_ms)?, amount, now_ms)),
+            "repeated" => {
+                // An ask that got no answer was carried out all the same, and the hold has grown since.
+                let held = rest.amount()?;
+                let more = amount.minus(held);
+                if more != Amount::default() {
+                    self.extend(run, more).await?;
+                }
+                Ok(Reserved::Held { limits: Vec::new() })
+            }
+            // Taken, or over already: then it only has to be settled.
+            _ => Ok(Reserved::Held { limits: Vec::new() }),
+        }
+    }
+
+    fn reserve_args(&self, run: RunId, amount: Amount, binds: &[Bind], at_ms: u64, whatever: bool) -> Args {
+        let args = self.guarded().run(run).amount(amount).number(HOLD_TTL_MS).number(KEPT_MS / DAY_MS);
+        let args = args.text(if whatever { "whatever" } else { "" });
         binds.iter().fold(args.count(binds.len()), |args, bind| {
             let start_ms = bind.counter.window.span(at_ms).map_or(0, |span| span.start_ms);
             args.number(start_ms).text(&name::bind(bind))
@@ -197,7 +225,7 @@ impl RedisLedger {
     }
 
     /// The server's time, as far as it is known.
-    fn now_ms(&self) -> u64 {
+    pub fn now_ms(&self) -> u64 {
         self.clock.now().unix_ms.saturating_add_signed(self.ahead_ms.load(Ordering::Relaxed))
     }
 
@@ -222,56 +250,6 @@ impl RedisLedger {
             self.store.wrote();
         }
         Ok(answered)
-    }
-
-    /// Looks after the store: whether it takes writes, and whether it still is what it was. What it has forgotten of this
-    /// process's last writes is written again. Returns how many that were.
-    pub async fn check(&self) -> Result<usize, StoreError> {
-        self.store.check_settings().await?;
-        let answered = self.ask(&self.scripts.check, self.guarded()).await?;
-        match answered.word.as_str() {
-            "emptied" if self.store.is_accepted().await? => {
-                self.tail.forgive();
-                self.repeat_after(0).await
-            }
-            "emptied" => {
-                self.store.warn_others().await?;
-                Err(self.store.emptied())
-            }
-            "lost" => self.repeat_after(answered.number).await,
-            _ => {
-                self.store.is_sound();
-                Ok(0)
-            }
-        }
-    }
-
-    /// Writes everything once more that came after write `known`, in order. Until the last of it is written the guard
-    /// keeps new work out; what was written by an earlier try is passed over by its number.
-    async fn repeat_after(&self, known: u64) -> Result<usize, StoreError> {
-        let mut known = known;
-        let mut repeated = 0;
-        while known < self.tail.newest() {
-            let lost = match self.tail.after(known) {
-                Err(Gap(_)) if !self.store.is_strict() => {
-                    self.tail.forgive();
-                    continue;
-                }
-                Err(Gap(writes)) => {
-                    self.store.warn_others().await?;
-                    return Err(self.store.lost_too_much(writes));
-                }
-                Ok(lost) => lost,
-            };
-            for (number, write) in lost {
-                let epoch = self.store.epoch();
-                let args = Args::repeated(&epoch, self.tail.process(), number, write.at_ms, &write.args);
-                self.ask(self.scripts.of(write.verb), args).await?;
-                (known, repeated) = (number, repeated + 1);
-            }
-        }
-        self.store.is_sound();
-        Ok(repeated)
     }
 
     fn guarded(&self) -> Args {

@@ -1,11 +1,12 @@
 -- Takes a hold under every counter, or under none.
--- ARGV: run, usd, tokens, ttl ms, days kept, number of counters, (start of the window, counter)...
+-- ARGV: run, usd, tokens, ttl ms, days kept, 'whatever' the counters say or '', number of counters, (start of the window, counter)...
 -- Returns, behind the number and the time: 'held' or 'refused', (used, oldest, blocker)... in the order asked, as before
 --          this ask; 'repeated', usd, tokens, counters of the hold, (used, oldest, blocker)... for a hold that is taken;
 --          'none' for a run that has ended; 'moved' where a calendar window is not the one of this moment: the asker goes by
 --          another clock, or a window has just ended.
--- A repeated write takes its hold again whatever the counters say: it was admitted, and its price may be owed.
+-- A repeated write takes its hold whatever the counters say: it was admitted, and its price may be owed.
 local run, ttl, kept = ARGV[1], tonumber(ARGV[4]), tonumber(ARGV[5])
+local whatever = repeated or ARGV[6] == 'whatever'
 local ask = { state = 'open', usd = tonumber(ARGV[2]), tokens = tonumber(ARGV[3]) }
 
 local function append_reading(answer, counter, amount)
@@ -28,9 +29,9 @@ elseif known.state then
 end
 
 local counters, texts = {}, {}
-for i = 1, tonumber(ARGV[6]) do
-  local start, counter = tonumber(ARGV[5 + 2 * i]), parse_counter(ARGV[6 + 2 * i])
-  if not repeated and counter.ends > 0 and (now < start or now >= counter.ends) then
+for i = 1, tonumber(ARGV[7]) do
+  local start, counter = tonumber(ARGV[6 + 2 * i]), parse_counter(ARGV[7 + 2 * i])
+  if not whatever and counter.ends > 0 and (now < start or now >= counter.ends) then
     return { 'moved', 0, now }
   end
   counters[i] = counter
@@ -43,7 +44,7 @@ for _, counter in ipairs(counters) do
   append_reading(answer, counter, ask)
   fits = fits and step(counter, ask) <= counter.max - counter.used
 end
-if not fits and not repeated then
+if not fits and not whatever then
   for _, counter in ipairs(counters) do
     if counts_refusals(counter, counter.used) then
       put(counter, run, 1, now)

@@ -12,6 +12,7 @@ use crate::store::sqlite::{Participant, Sqlite, SqliteFile};
 use crate::store::{Clock, StoreError};
 
 use super::book::Book;
+use super::counter::Bind;
 use super::{Amount, Bill, Expired, HeldRun, Reserve, Reserved, Settled, UsageReport};
 
 /// The book as it takes part in every batch.
@@ -48,6 +49,23 @@ impl SqliteLedger {
     pub async fn reserve(&self, ask: Reserve) -> Result<Reserved, StoreError> {
         let _place = self.store.place()?;
         self.with(move |desk| desk.book.reserve(&ask, desk.clock.now())).await?
+    }
+
+    pub async fn take(
+        &self,
+        run: RunId,
+        amount: Amount,
+        binds: Vec<Bind>,
+        whatever: bool,
+    ) -> Result<Reserved, StoreError> {
+        self.with(move |desk| {
+            let now = desk.clock.now();
+            if whatever {
+                return Ok(desk.book.take_whatever(run, amount, binds, now));
+            }
+            desk.book.reserve_under(run, amount, binds, now)
+        })
+        .await?
     }
 
     pub async fn extend(&self, run: RunId, more: Amount) -> Result<Reserved, StoreError> {

@@ -91,7 +91,8 @@ impl Hall {
             None => Arc::clone(&run.now.config.limits),
         };
         let subjects = subjects(run, plan, &limits);
-        run.limits = self.money.reserve(Reserve { run: run.hold_id(), subjects, amount: plan.worst, limits }).await?;
+        let taken = self.money.reserve(Reserve { run: run.hold_id(), subjects, amount: plan.worst, limits }).await?;
+        (run.limits, run.store_away) = (taken.limits, taken.away);
         run.hold = plan.worst;
         run.held = true;
         Ok(())

@@ -87,7 +87,7 @@ const OLDER: [(Unit, [&str; 3]); 2] = [
 fn fields<'a>(views: impl Iterator<Item = &'a LimitView>, now_ms: u64, headers: &mut Vec<(&'static str, String)>) {
     let (mut names, mut policies, mut states) = (Vec::new(), Vec::new(), Vec::new());
     for view in views {
-        let Limit { scope, quota } = &view.limit;
+        let Limit { scope, quota, .. } = &view.limit;
         let mut name = format!("{scope}-{}", quota.unit.guard().unwrap_or(quota.unit.as_str()));
         if names.contains(&name) {
             // Two windows of one kind: the policy's name must tell them apart.

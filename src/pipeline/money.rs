@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::domain::error::GatewayError;
 use crate::domain::ids::RunId;
 use crate::domain::limit::{LimitView, Unit};
-use crate::ledger::{Amount, Bill, Ledger, Reserve, Reserved, Settled};
+use crate::ledger::{Amount, Bill, Checked, Ledger, Reserve, Reserved, Settled};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 
@@ -16,6 +16,13 @@ use crate::telemetry::Metrics;
 enum Waiting {
     Settle(RunId, Bill),
     Void(RunId),
+}
+
+/// A hold that was taken.
+pub(super) struct Taken {
+    pub limits: Vec<LimitView>,
+    /// The store does not answer; the limits allow to go on without it.
+    pub away: bool,
 }
 
 pub struct Money {
@@ -38,13 +45,13 @@ impl Money {
     }
 
     /// Sets an amount aside under every limit, or under none.
-    pub(super) async fn reserve(&self, ask: Reserve) -> Result<Vec<LimitView>, GatewayError> {
+    pub(super) async fn reserve(&self, ask: Reserve) -> Result<Taken, GatewayError> {
         let (run, amount) = (ask.run, ask.amount);
         match self.ledger.reserve(ask).await {
-            Ok(Reserved::Held { limits }) => {
-                locked(&self.open).insert(run);
-                self.metrics.holds_open.inc();
-                Ok(limits)
+            Ok(Reserved::Held { limits }) => Ok(self.opened(run, Taken { limits, away: false })),
+            Ok(Reserved::Away { limits }) => {
+                self.metrics.store_away_runs.inc();
+                Ok(self.opened(run, Taken { limits, away: true }))
             }
             Ok(Reserved::Refused { view, retry_after_ms }) => Err(refusal(view, retry_after_ms, amount)),
             Err(error) => {
@@ -60,7 +67,7 @@ impl Money {
     /// Enlarges the hold of `run` before another attempt.
     pub(super) async fn extend(&self, run: RunId, more: Amount) -> Result<(), GatewayError> {
         match self.ledger.extend(run, more).await {
-            Ok(Reserved::Held { .. }) => Ok(()),
+            Ok(Reserved::Held { .. } | Reserved::Away { .. }) => Ok(()),
             Ok(Reserved::Refused { view, retry_after_ms }) => Err(refusal(view, retry_after_ms, more)),
             Err(error) => Err(unavailable("extend", &error)),
         }
@@ -124,12 +131,25 @@ impl Money {
 
     /// Looks after the store, so that readiness is not stale and a loss is noticed. Called every second.
     pub async fn check(&self) -> Result<(), StoreError> {
-        let repeated = self.ledger.check().await?;
-        if repeated > 0 {
-            self.metrics.store_repeated_writes.inc_by(u64::try_from(repeated).unwrap_or(u64::MAX));
-            tracing::warn!(repeated, "the store had forgotten its last writes; those of this process were repeated");
+        let Checked { repeated_writes, returned_runs, returned_usd } = self.ledger.check().await?;
+        if repeated_writes > 0 {
+            self.metrics.store_repeated_writes.inc_by(u64::try_from(repeated_writes).unwrap_or(u64::MAX));
+            tracing::warn!(
+                repeated_writes,
+                "the store had forgotten its last writes; those of this process were repeated"
+            );
+        }
+        if returned_runs > 0 {
+            tracing::warn!(returned_runs, %returned_usd, "the store was told of the runs that were admitted without it");
         }
         Ok(())
+    }
+
+    /// Leaves nothing of this process in the store that it no longer needs.
+    pub async fn close(&self) {
+        if let Err(error) = self.ledger.close().await {
+            tracing::warn!(%error, "what this process has set aside in the store stays there until it expires");
+        }
     }
 
     pub fn is_store_up(&self) -> bool {
@@ -143,6 +163,12 @@ impl Money {
 
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    fn opened(&self, run: RunId, taken: Taken) -> Taken {
+        locked(&self.open).insert(run);
+        self.metrics.holds_open.inc();
+        taken
     }
 
     fn wait(&self, what: Waiting) {

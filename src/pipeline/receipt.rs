@@ -56,6 +56,8 @@ pub struct Receipt<'a> {
     usage: Usage,
     /// Part of the usage is our own count.
     counted: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    store_away: bool,
 }
 
 /// One limit before and after the call, in its unit; settled and held together.
@@ -122,6 +124,7 @@ impl<'a> Receipt<'a> {
             gave_up: record.gave_up.as_deref(),
             usage: record.usage,
             counted: record.counted,
+            store_away: record.store_away,
         }
     }
 }

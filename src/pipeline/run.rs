@@ -92,6 +92,8 @@ pub(super) struct Run {
     /// Set aside; nothing while there is no hold.
     pub hold: Amount,
     pub held: bool,
+    /// It was admitted without the store.
+    pub store_away: bool,
     pub limits: Vec<LimitView>,
     /// None where the tier has no moderation.
     pub moderation: Option<ModerationRecord>,
@@ -122,6 +124,7 @@ impl Run {
             estimate: NanoUsd::ZERO,
             hold: Amount::default(),
             held: false,
+            store_away: false,
             limits: Vec::new(),
             moderation: None,
             attempts: Vec::new(),

@@ -107,6 +107,7 @@ impl Hall {
             attempts: run.attempts,
             gave_up: run.gave_up.map(str::to_owned),
             limits: run.limits,
+            store_away: run.store_away,
             estimate: run.estimate,
             hold: run.hold.usd,
             hold_expired: run.hold_expired,

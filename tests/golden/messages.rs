@@ -81,7 +81,7 @@ fn every_error_has_a_type_that_clients_know() {
 /// One of each kind.
 fn errors() -> Vec<GatewayError> {
     let view = |quota| {
-        let limit = Limit { scope: Scope::User, quota };
+        let limit = Limit::new(Scope::User, quota);
         Box::new(LimitView { limit, subject: "ada".into(), before: 9, after: 9, resets_at_ms: 1_795_564_800_000 })
     };
     let upstream = |status: u16, code: &str, category: Category, retry_after: Option<u64>| {

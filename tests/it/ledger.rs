@@ -1,6 +1,7 @@
 //! The ledger's rules on both stores, through its public face.
 
 mod admission;
+mod away;
 mod driver;
 mod durability;
 mod expiry;

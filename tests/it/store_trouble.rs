@@ -1,5 +1,6 @@
 //! A store in trouble: what clients see of it, what is lost, and how it ends.
 
+mod allowed;
 mod old_copy;
 mod pause;
 mod sqlite;

@@ -8,6 +8,7 @@ use super::{attempts, limits, money, refusals};
 pub(super) fn tell(record: &RunRecord) -> String {
     let mut paragraphs = vec![format!("{}  {}", record.id, headline(record)), asked(record)];
     paragraphs.extend(refusals::tell(record));
+    paragraphs.extend(admitted_away(record));
     paragraphs.extend(moderated(record));
     paragraphs.extend(attempts::tell(record));
     paragraphs.push(ended(record));
@@ -50,6 +51,12 @@ fn asked(record: &RunRecord) -> String {
     });
     text.push_str(&format!(" Config generation {} was in force.", record.generation));
     text
+}
+
+fn admitted_away(record: &RunRecord) -> Option<String> {
+    let told = "The store did not answer. Its limits let it go on (`on_store_error`), within what this process may spend then; \
+                the limits below are those.";
+    record.store_away.then(|| told.to_owned())
 }
 
 fn moderated(record: &RunRecord) -> Option<String> {

@@ -284,6 +284,8 @@ fn limits_that_mean_nothing_are_refused_with_what_to_write() {
   - {{ scope: key, concurrent: 0 }}
   - {{ scope: global, usd: 5, per: 24h }}
   - {{ scope: global, usd: 6, per: 1d }}
+  - {{ scope: user, usd: 5, per: month, on_store_error: local_share }}
+  - {{ scope: global, usd: 5, per: month, on_store_error: maybe }}
 "
     );
     assert_snapshot!(complaint(&text), @r#"
@@ -298,7 +300,9 @@ fn limits_that_mean_nothing_are_refused_with_what_to_write() {
     config.yaml:14:34: limits[7].per: concurrent runs have no window; remove the key
     config.yaml:15:31: limits[8].concurrent: "0" is not a whole number from 1 to 9007199254740992
     config.yaml:17:5: limits[10]: an earlier entry limits the same thing over the same time; keep one of them
-    11 problems in the config
+    config.yaml:18:56: limits[11].on_store_error: only usd or tokens per hour, day or month, of the scopes global, tier, model and provider, can be shared out; write deny or allow
+    config.yaml:19:58: limits[12].on_store_error: "maybe" is unknown here; write deny, allow or local_share
+    13 problems in the config
     "#);
 }
 

@@ -51,9 +51,9 @@ fn a_key_is_found_by_its_hash_and_knows_everything_that_binds_it() {
     assert_eq!((&*key.name, &*key.team, key.user_from), ("web", "product", UserFrom::Header));
     assert_eq!(key.cors, ["https://app.example"]);
     assert!(key.may_use_tier(config.default_tier) && key.may_name("one/gpt-x") && !key.may_name("one/x"));
-    let usd = Limit { scope: Scope::User, quota: Quota { unit: Unit::Usd, max: 5_000_000_000, window: Window::DAY } };
+    let usd = Limit::new(Scope::User, Quota { unit: Unit::Usd, max: 5_000_000_000, window: Window::DAY });
     let minute = Window::Sliding { ms: 60_000 };
-    let rate = Limit { scope: Scope::Key, quota: Quota { unit: Unit::Requests, max: 10, window: minute } };
+    let rate = Limit::new(Scope::Key, Quota { unit: Unit::Requests, max: 10, window: minute });
     assert_eq!(*key.limits, [usd, rate]);
     let plain = config.keys.find(&[0xcd; 32]).expect("known");
     assert!(Arc::ptr_eq(&plain.limits, &config.limits) && !plain.may_name("one/x"));
@@ -70,7 +70,7 @@ fn a_limit_counts_anything_over_any_window_for_anyone_and_is_printed_as_it_was_w
 - {scope: tier, usd: '0.5', per: 24h}
 - {scope: key, concurrent: 20}
 - {scope: metadata.feature, requests: 9, per: 90s}
-- {scope: global, usd: '6', per: day}
+- {scope: global, usd: '6', per: day, on_store_error: local_share}
 - {scope: global, usd: '6', per: day, tz: Asia/Tokyo}
 ";
     let config = sound(&format!("{SMALL}{limits}"));

@@ -9,7 +9,7 @@ fn header<'a>(facts: &'a ErrorFacts, name: &str) -> Option<&'a str> {
 
 fn budget(retry_after: Duration) -> GatewayError {
     let view = LimitView {
-        limit: Limit { scope: Scope::User, quota: Quota { unit: Unit::Usd, max: 5_000_000_000, window: Window::DAY } },
+        limit: Limit::new(Scope::User, Quota { unit: Unit::Usd, max: 5_000_000_000, window: Window::DAY }),
         subject: "ada".into(),
         before: 4_980_000_000,
         after: 4_980_000_000,
@@ -58,7 +58,7 @@ fn a_refusal_that_heals_within_a_minute_says_when_and_rounds_up() {
 
 fn rate(unit: Unit, max: u64, window: Window, asked: u64) -> GatewayError {
     let view = LimitView {
-        limit: Limit { scope: Scope::Global, quota: Quota { unit, max, window } },
+        limit: Limit::new(Scope::Global, Quota { unit, max, window }),
         subject: String::new(),
         before: 10,
         after: 10,

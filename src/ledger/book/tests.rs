@@ -28,10 +28,7 @@ fn hold(book: &mut Book, amount: u64, limits: &[Limit], now: Now) -> RunId {
 }
 
 fn one_per_minute() -> [Limit; 1] {
-    [Limit {
-        scope: Scope::User,
-        quota: Quota { unit: Unit::Requests, max: 1, window: Window::Sliding { ms: 60_000 } },
-    }]
+    [Limit::new(Scope::User, Quota { unit: Unit::Requests, max: 1, window: Window::Sliding { ms: 60_000 } })]
 }
 
 #[test]

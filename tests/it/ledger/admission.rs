@@ -45,6 +45,7 @@ async fn race(ledgers: [Ledger; 2]) -> (usize, usize) {
         match task.await.expect("no panic").expect("the store answers") {
             Reserved::Held { .. } => yes += 1,
             Reserved::Refused { .. } => no += 1,
+            Reserved::Away { .. } => panic!("the store is there"),
         }
     }
     (yes, no)

@@ -15,6 +15,10 @@ fn restore(rig: &mut Rig, copy: &TempDir) {
     rig.redis = Some(server.replaced_by_copy(rig.dir.path(), copy.path()));
 }
 
+async fn repeated(ledger: &Ledger) -> usize {
+    ledger.check().await.expect("repeats").repeated_writes
+}
+
 /// Holds, extensions, settlements and voids, of the runs given and of new ones.
 async fn work(rig: &Rig, ledger: &Ledger, old: &[RunId]) -> Vec<RunId> {
     let limits = [
@@ -81,11 +85,11 @@ async fn a_store_restored_from_an_old_copy_is_told_everything_since_and_admits_n
     }
 
     // Then each of the two tells it what it had forgotten, once, and it is as if nothing had been.
-    assert!(rig.ledger.check().await.expect("repeats") > 5);
-    assert!(other.check().await.expect("repeats") > 5);
+    assert!(rig.ledger.check().await.expect("repeats").repeated_writes > 5);
+    assert!(other.check().await.expect("repeats").repeated_writes > 5);
     assert_eq!(rig.usage().await, before);
     assert!(rig.store.is_up());
-    assert_eq!((rig.ledger.check().await, other.check().await), (Ok(0), Ok(0)));
+    assert_eq!((repeated(&rig.ledger).await, repeated(&other).await), (0, 0));
     assert_eq!(rig.ledger.settle(mine[3], NanoUsd::new(1)).await, Ok(Settled::Booked));
     rig.hold(1, &[]).await;
 }
@@ -102,7 +106,7 @@ async fn a_caller_at_its_limit_is_refused_by_a_store_that_had_forgotten_what_it_
     assert_eq!(rig.usd(Scope::User, "ann@example.org").await, (0, 0), "the copy knows of nothing");
 
     rig.reserve(RunId::mint(), 1, &limits).await.expect_err("not before it is mended");
-    assert_eq!(rig.ledger.check().await, Ok(2));
+    assert_eq!(repeated(&rig.ledger).await, 2);
     refused(rig.reserve(RunId::mint(), 1, &limits).await);
     assert_eq!(rig.usd(Scope::User, "ann@example.org").await, (10, 0));
 }
@@ -130,7 +134,7 @@ async fn an_emptied_redis_is_not_a_fresh_budget_until_an_operator_says_so() {
 
     // Once the loss is accepted, the one that ran adds what it knows.
     assert_eq!(Store::accept_loss(&rig.spec), Ok(true));
-    assert_eq!(rig.ledger.check().await, Ok(3));
+    assert_eq!(repeated(&rig.ledger).await, 3);
     assert_eq!(rig.usage().await, before);
     refused(rig.reserve(RunId::mint(), 1, &limits).await);
     refused(reserve(&rig.second_ledger(), RunId::mint(), ann(), 1, &limits).await);

@@ -44,6 +44,7 @@ fn record(key: &str) -> RunRecord {
         moderation: None,
         attempts: vec![AttemptRecord { target: "openai/gpt".into(), status: Some(200), ..AttemptRecord::default() }],
         gave_up: None,
+        store_away: false,
         limits: Vec::new(),
         estimate: NanoUsd::new(10),
         hold: NanoUsd::new(10),

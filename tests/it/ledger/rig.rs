@@ -172,12 +172,12 @@ pub fn usd_per_day(scope: Scope, max_nano: u64) -> Limit {
 }
 
 pub fn requests(scope: Scope, max: u64, window_ms: u64) -> Limit {
-    Limit { scope, quota: Quota { unit: Unit::Requests, max, window: Window::Sliding { ms: window_ms } } }
+    Limit::new(scope, Quota { unit: Unit::Requests, max, window: Window::Sliding { ms: window_ms } })
 }
 
 /// `window` as it is written: `month@Europe/Berlin`, `1m`, `open`.
 pub fn limit(scope: Scope, unit: Unit, max: u64, window: &str) -> Limit {
-    Limit { scope, quota: Quota { unit, max, window: window.parse().expect("a window") } }
+    Limit::new(scope, Quota { unit, max, window: window.parse().expect("a window") })
 }
 
 /// The view and the wait of an answer that must be a refusal.

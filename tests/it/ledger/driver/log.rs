@@ -43,7 +43,9 @@ pub enum Outcome {
 impl From<Result<Reserved, StoreError>> for Outcome {
     fn from(answer: Result<Reserved, StoreError>) -> Self {
         match answer {
-            Ok(Reserved::Held { limits }) => Outcome::Held(limits.iter().map(|view| view.before).collect()),
+            Ok(Reserved::Held { limits } | Reserved::Away { limits }) => {
+                Outcome::Held(limits.iter().map(|view| view.before).collect())
+            }
             Ok(Reserved::Refused { view, .. }) => Outcome::Refused(Counted::of(&view.limit), view.before),
             Err(StoreError::NoHold(_)) => Outcome::NoHold,
             Err(_) => Outcome::Unavailable,
