@@ -94,6 +94,8 @@ async fn a_copy_of_the_files_taken_at_any_moment_holds_everything_acknowledged()
 const SECOND_SCHEMA: &str = r#"
     DROP TABLE ledger_sums;
     DROP TABLE ledger_entries;
+    DROP TABLE jobs;
+    DROP TABLE job_lanes;
     CREATE TABLE ledger_usd (day INTEGER NOT NULL, scope TEXT NOT NULL, subject TEXT NOT NULL,
       settled_nano INTEGER NOT NULL, waste_nano INTEGER NOT NULL, PRIMARY KEY (day, scope, subject)) STRICT, WITHOUT ROWID;
     CREATE TABLE ledger_slots (leaves_ms INTEGER NOT NULL, scope TEXT NOT NULL, subject TEXT NOT NULL,
