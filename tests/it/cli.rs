@@ -36,6 +36,14 @@ fn usage(folder: &Path) -> Value {
     serde_json::from_str(&text(&shown.stdout)).expect("JSON and nothing else")
 }
 
+/// When a window that slides lets go is told by each reader's own clock, to a millisecond.
+fn without_resets(mut usage: Value) -> Value {
+    for limit in usage["limits"].as_array_mut().expect("a list") {
+        limit["resets_at"].take();
+    }
+    usage
+}
+
 #[tokio::test]
 async fn usage_reads_the_ledger_beside_a_running_gateway_and_after_it() {
     let mock = mock().await;
@@ -50,7 +58,7 @@ async fn usage_reads_the_ledger_beside_a_running_gateway_and_after_it() {
     let beside = usage(folder.path());
     crate::admin::assert_usage(&beside, cost);
     // The same body as the admin listener's: the second reading sees the same counters.
-    assert_eq!(usage(folder.path()), beside);
+    assert_eq!(without_resets(usage(folder.path())), without_resets(beside));
     assert_eq!(ask(&serving).await.status, 200);
 
     let (stdout, _, code) = serving.stop();
