@@ -63,6 +63,19 @@ impl Journal {
         }
     }
 
+    /// All frames of `run` so far.
+    pub async fn read_all(&self, run: RunId) -> Result<Vec<Bytes>, StoreError> {
+        let mut frames: Vec<Bytes> = Vec::new();
+        loop {
+            let page = self.read(run, frames.len() as u64).await?;
+            let is_last = page.len() < PAGE;
+            frames.extend(page);
+            if is_last {
+                return Ok(frames);
+            }
+        }
+    }
+
     /// Deletes all frames of `run`.
     pub async fn forget(&self, run: RunId) -> Result<(), StoreError> {
         match &self.shelf {

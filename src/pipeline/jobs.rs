@@ -8,20 +8,21 @@ use sha2::{Digest, Sha256};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::dialects::{About, DIALECTS, Dialect, StreamHead};
+use crate::dialects::{About, DIALECTS, Dialect, StreamEncoder, StreamHead};
 use crate::domain::caller::Caller;
 use crate::domain::error::GatewayError;
 use crate::domain::ids::RunId;
 use crate::domain::kept::{JobAbout, KEPT_VERSION, KeptAbout, KeptHead, KeptRun, KeptState, Pen};
-use crate::journal::PAGE;
 use crate::runs::{Claimed, Opened, Opening, Queued};
 use crate::store::StoreError;
 
 use super::Hall;
 use super::client::Client;
 use super::journaled::Journaled;
+use super::live::{Live, Piece};
 use super::recorder::{Naming, Recorder, split};
 use super::run::{Call, End, Job, Run, unix_ms};
+use super::snapshot::Snapshot;
 
 /// Between two tries to read a job that is ours while the store does not answer.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -104,7 +105,7 @@ impl Hall {
         let stop = CancellationToken::new();
         let live = self.live.start(run, stop.clone(), Some(claimed.pen));
         let (kept, frames) = loop {
-            let read = async { Ok::<_, StoreError>((self.kept.find(run).await?, self.journal_of(run).await?)) };
+            let read = async { Ok::<_, StoreError>((self.kept.find(run).await?, self.journal.read_all(run).await?)) };
             match read.await {
                 Ok(read) => break read,
                 Err(StoreError::Unavailable(_)) => sleep(PAUSE).await,
@@ -129,7 +130,7 @@ impl Hall {
         claimed: Claimed,
         kept: &KeptRun,
         mut frames: Vec<Bytes>,
-        live: Arc<super::live::Live>,
+        live: Arc<Live>,
         stop: CancellationToken,
     ) -> Result<(), StoreError> {
         let now = self.snapshot();
@@ -148,7 +149,7 @@ impl Hall {
         encoder.work_begins(&mut begun);
         let begun = split(&begun.freeze());
         live.say_head(head(call.dialect, call.run), None);
-        live.say(frames.iter().cloned().map(super::live::Piece::Frame));
+        live.say(frames.iter().cloned().map(Piece::Frame));
         let mut recorder = Recorder::of_job(
             pen,
             live,
@@ -181,14 +182,29 @@ impl Hall {
         error: &GatewayError,
         keep: Duration,
     ) -> Result<(), StoreError> {
-        let Some(dialect) = dialect(kept) else { return self.jobs.end(pen, KeptState::Broken, None, keep).await };
+        let tell = |dialect: &dyn Dialect, encoder: &mut dyn StreamEncoder, out: &mut BytesMut| {
+            if !encoder.broken_off(error, out) {
+                out.extend_from_slice(&dialect.in_band_error(error, ""));
+            }
+        };
+        self.last_words(pen, kept, frames, keep, tell).await?;
+        self.jobs.end(pen, KeptState::Broken, None, keep).await
+    }
+
+    /// Writes what `tell` says of a job that nobody works on behind its `frames`.
+    async fn last_words(
+        &self,
+        pen: Pen,
+        kept: &KeptRun,
+        frames: &[Bytes],
+        keep: Duration,
+        tell: impl FnOnce(&dyn Dialect, &mut dyn StreamEncoder, &mut BytesMut),
+    ) -> Result<(), StoreError> {
+        let Some(dialect) = dialect(kept) else { return Ok(()) };
         let mut encoder = dialect.resumed(&told(dialect, &kept.about, kept.request.clone(), None), frames);
         let mut out = BytesMut::new();
-        if !encoder.broken_off(error, &mut out) {
-            out.extend_from_slice(&dialect.in_band_error(error, ""));
-        }
-        self.journal.append(pen, frames.len() as u64, split(&out.freeze()), keep).await?;
-        self.jobs.end(pen, KeptState::Broken, None, keep).await
+        tell(dialect, encoder.as_mut(), &mut out);
+        self.journal.append(pen, frames.len() as u64, split(&out.freeze()), keep).await
     }
 
     /// Ends a job on its caller's wish, wherever it is. Nothing happens to one that has ended.
@@ -198,25 +214,8 @@ impl Hall {
         if let Some(live) = self.live.find(run) {
             live.stop.cancel();
         }
-        let Some(dialect) = dialect(kept) else { return Ok(()) };
-        let frames = self.journal_of(run).await?;
-        let mut encoder = dialect.resumed(&told(dialect, &kept.about, kept.request.clone(), None), &frames);
-        let mut out = BytesMut::new();
-        encoder.cancelled(&mut out);
-        self.journal.append(pen, frames.len() as u64, split(&out.freeze()), keep).await
-    }
-
-    /// All that is journaled of a run.
-    async fn journal_of(&self, run: RunId) -> Result<Vec<Bytes>, StoreError> {
-        let mut frames: Vec<Bytes> = Vec::new();
-        loop {
-            let page = self.journal.read(run, frames.len() as u64).await?;
-            let is_last = page.len() < PAGE;
-            frames.extend(page);
-            if is_last {
-                return Ok(frames);
-            }
-        }
+        let frames = self.journal.read_all(run).await?;
+        self.last_words(pen, kept, &frames, keep, |_, encoder, out| encoder.cancelled(out)).await
     }
 }
 
@@ -230,7 +229,7 @@ pub fn said_while_waiting(kept: &KeptRun) -> Vec<Bytes> {
 
 /// The call as its client made it.
 /// Errors: what its client would be told today.
-fn rebuilt(kept: &KeptRun, claimed: &Claimed, now: &super::Snapshot) -> Result<Call, GatewayError> {
+fn rebuilt(kept: &KeptRun, claimed: &Claimed, now: &Snapshot) -> Result<Call, GatewayError> {
     let job = kept.about.job.as_ref().ok_or(GatewayError::Internal)?;
     let dialect = dialect(kept).ok_or(GatewayError::Internal)?;
     let mut decoded = dialect.decode(claimed.work.clone().unwrap_or_else(|| kept.request.clone()))?;

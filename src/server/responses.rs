@@ -10,7 +10,6 @@ use crate::domain::caller::Caller;
 use crate::domain::error::GatewayError;
 use crate::domain::ids::RunId;
 use crate::domain::kept::{KeptName, KeptRun, KeptState, NameKind};
-use crate::journal::PAGE;
 use crate::pipeline::{Follower, Hall, said_while_waiting};
 use crate::store::StoreError;
 
@@ -215,7 +214,10 @@ fn is_stored(run: &KeptRun) -> bool {
 /// What a kept response says. One that has said nothing yet is being made.
 async fn read(hall: &Hall, kept: KeptRun) -> Result<Stored, GatewayError> {
     let is_journaled = kept.about.stream || kept.about.job.is_some();
-    let mut frames = if is_journaled { frames(hall, kept.about.id).await? } else { Vec::new() };
+    let mut frames = Vec::new();
+    if is_journaled {
+        frames = hall.journal().read_all(kept.about.id).await.map_err(|_| GatewayError::StoreUnavailable)?;
+    }
     if frames.is_empty() && kept.about.job.is_some() {
         frames = said_while_waiting(&kept);
     }
@@ -223,19 +225,6 @@ async fn read(hall: &Hall, kept: KeptRun) -> Result<Stored, GatewayError> {
         KeptState::Running => GatewayError::ResponseNotFound { id: kept.about.id.to_string() },
         KeptState::Whole | KeptState::Broken | KeptState::Lost => GatewayError::RunLost,
     })
-}
-
-/// All that is journaled of a run so far.
-async fn frames(hall: &Hall, run: RunId) -> Result<Vec<Bytes>, GatewayError> {
-    let mut frames: Vec<Bytes> = Vec::new();
-    loop {
-        let page = hall.journal().read(run, frames.len() as u64).await.map_err(|_| GatewayError::StoreUnavailable)?;
-        let is_last = page.len() < PAGE;
-        frames.extend(page);
-        if is_last {
-            return Ok(frames);
-        }
-    }
 }
 
 fn query<T: serde::de::DeserializeOwned>(request: &HttpRequest) -> Result<T, GatewayError> {
