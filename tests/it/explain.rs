@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::process::{run, text};
 use crate::support::redis::RedisServer;
 use crate::support::wire::Wire;
-use crate::support::{Reply, TestGateway, config, mock, question, streamed, until};
+use crate::support::{Reply, TestGateway, config, mock, question, streamed};
 
 /// What the built binary prints about `run` of the config in `folder`, without line breaks inside of paragraphs.
 fn explained(folder: &Path, run_id: &str) -> String {
@@ -101,9 +101,9 @@ async fn a_stream_that_was_cut_at_its_hold_is_told_as_cut_by_the_gateway() {
 async fn a_client_that_hung_up_is_told_as_gone_and_charged_for_what_it_got() {
     let gw = TestGateway::start().await;
     gw.mock.script("first", vec![Step { words: Some(10_000), gap_ms: 20, ..Step::default() }]);
-    let wire = Wire::chat(&gw, &streamed("single"), &[]).await;
-    until("the provider answers", || gw.mock.counts().open_calls == 1).await;
-    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    let mut wire = Wire::chat(&gw, &streamed("single"), &[]).await;
+    wire.head().await;
+    wire.until(|text| text.matches("\n\n").count() > 8).await;
     drop(wire);
     let run = gw.finished(1).await["run"].as_str().expect("an id").to_owned();
     assert_tells(
