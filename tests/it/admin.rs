@@ -1,13 +1,11 @@
 //! The operators' listener: what it tells, and to whom.
 
-use std::time::{Duration, Instant};
-
 use headgate::simulator::Step;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{KEY, Reply, TestGateway, config, mock, sha256_hex, streamed};
+use crate::support::{KEY, PATIENCE, Reply, TestGateway, config, mock, sha256_hex, streamed, told_when};
 
 const TOKEN: &str = "canary-token-of-the-operator";
 const PROVIDERS_KEY: &str = "canary-key-of-the-provider";
@@ -121,15 +119,8 @@ async fn metrics_have_the_names_that_dashboards_rely_on_and_count_what_happened(
     gw.finished(4).await;
     let breaker = r#"headgate_breaker_state{target="openai/first"}"#;
     // What only a look from outside can tell is looked at once a second.
-    let by = Instant::now() + Duration::from_secs(20);
-    let reply = loop {
-        let reply = get(&gw, "/metrics").await;
-        if sample(&String::from_utf8_lossy(&reply.body), breaker).is_some() {
-            break reply;
-        }
-        assert!(Instant::now() < by, "no {breaker}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+    let shows = |reply: &Reply| sample(&String::from_utf8_lossy(&reply.body), breaker).is_some();
+    let reply = told_when(breaker, PATIENCE, async || get(&gw, "/metrics").await, shows).await;
     assert!(
         reply.header("content-type").starts_with("application/openmetrics-text"),
         "{}",

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use crate::support::redis::RedisServer;
-use crate::support::{Reply, TestGateway, mock, question, until};
+use crate::support::{PATIENCE, Reply, TestGateway, mock, question, told_when, until};
 
 const ERRORS: u64 = 5;
 
@@ -54,17 +54,11 @@ impl Fleet {
     /// Waits until both gateways show the breaker in one of `states`.
     async fn both_show(&self, states: &[u8]) {
         for gateway in &self.gateways {
-            let by = tokio::time::Instant::now() + Duration::from_secs(20);
-            loop {
-                let metrics = gateway.metrics().await;
-                let shows =
-                    |state: &u8| metrics.contains(&format!("breaker_state{{target=\"openai/first\"}} {state}\n"));
-                if states.iter().any(shows) {
-                    break;
-                }
-                assert!(tokio::time::Instant::now() < by, "not {states:?} within 20 s:\n{metrics}");
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
+            let shows = |metrics: &String| {
+                let line = |state: &u8| format!("breaker_state{{target=\"openai/first\"}} {state}\n");
+                states.iter().any(|state| metrics.contains(&line(state)))
+            };
+            told_when(&format!("{states:?}"), PATIENCE, async || gateway.metrics().await, shows).await;
         }
     }
 }

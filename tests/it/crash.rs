@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::process::{Serving, run, text};
 use crate::support::redis::RedisServer;
-use crate::support::{KEY, config, mock, question, streamed, until};
+use crate::support::{KEY, config, mock, question, streamed, told_when, until};
 
 const STREAMS: usize = 50;
 
@@ -63,10 +63,8 @@ async fn kill_and_restart(folder: &Path, store: &str) {
     // Then what was settled still is, every client saw its stream break off, and the holds go within their time.
     assert_eq!(global(&usage(folder)).0, settled);
     until("every upstream connection of the dead process is closed", || mock.counts().open_calls == 0).await;
-    while usage(folder)["open_holds"] != 0 {
-        assert!(restarted.elapsed() < GONE_WITHIN, "holds are left: {}", usage(folder));
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
+    let left = GONE_WITHIN.saturating_sub(restarted.elapsed());
+    told_when("no hold is left", left, async || usage(folder), |usage| usage["open_holds"] == 0).await;
     // The streams of the dead process are the operator's loss, booked in full on the global scope only.
     let after = usage(folder);
     assert_eq!(global(&after), (settled + held, 0));

@@ -20,18 +20,8 @@ fn slow(words: u64, gap_ms: u64) -> Step {
     Step { words: Some(words), gap_ms, ..Step::default() }
 }
 
-/// Asks again and again until `wanted`. The slowest thing waited for is a hold that nobody renews: a minute.
-async fn polled<F: Future<Output = Value>>(get: impl Fn() -> F, wanted: impl Fn(&Value) -> bool) -> Value {
-    let by = tokio::time::Instant::now() + Duration::from_secs(150);
-    loop {
-        let told = get().await;
-        if wanted(&told) {
-            return told;
-        }
-        assert!(tokio::time::Instant::now() < by, "not within 150 s: {told}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
+/// The slowest thing waited for is a hold that nobody renews: a minute.
+const SLOWEST: Duration = Duration::from_secs(150);
 
 fn is_over(response: &Value) -> bool {
     !matches!(response["status"].as_str(), Some("queued" | "in_progress"))

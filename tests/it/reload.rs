@@ -6,12 +6,12 @@ mod styles;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Reply, TestGateway, config, mock};
+use crate::support::{Reply, TestGateway, config, mock, told_when};
 
 /// Within this an edit has to be live: the promised 2 s, and as much again for a busy machine.
 const LIVE: Duration = Duration::from_secs(4);
@@ -56,15 +56,7 @@ async fn ready(gw: &TestGateway) -> Value {
 
 /// Waits until what `/readyz` says is `right`.
 async fn ready_when(gw: &TestGateway, what: &str, right: impl Fn(&Value) -> bool) -> Value {
-    let by = Instant::now() + LIVE;
-    loop {
-        let ready = ready(gw).await;
-        if right(&ready) {
-            return ready;
-        }
-        assert!(Instant::now() < by, "not within {LIVE:?}: {what}; {ready}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    told_when(what, LIVE, async || ready(gw).await, right).await
 }
 
 async fn in_force(gw: &TestGateway, generation: u64) {

@@ -12,7 +12,7 @@ use headgate::simulator::Simulator;
 use serde_json::{Value, json};
 
 use crate::process::{Serving, run, text};
-use crate::support::{KEY, config, question, until};
+use crate::support::{KEY, PATIENCE, config, question, told_when, until};
 
 const TOKEN: &str = "admin-token";
 const ENV: &[(&str, &str)] = &[("TOKEN", TOKEN)];
@@ -44,33 +44,25 @@ impl House {
     }
 
     async fn until_ready(&self, status: u16) {
-        let by = Instant::now() + Duration::from_secs(20);
-        loop {
+        let ask = async || {
             let ready = self.client.get(format!("{}/readyz", self.url)).send().await.unwrap();
-            let (is, body) = (ready.status().as_u16(), ready.text().await.unwrap());
-            let store = if status == 200 { r#""store":"ok""# } else { r#""store":"unavailable""# };
-            if is == status && body.contains(store) {
-                return;
-            }
-            assert!(Instant::now() < by, "not {status}: {is} {body}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+            (ready.status().as_u16(), ready.text().await.unwrap())
+        };
+        let store = if status == 200 { r#""store":"ok""# } else { r#""store":"unavailable""# };
+        let says = |(is, body): &(u16, String)| *is == status && body.contains(store);
+        told_when(&format!("readiness {status}"), PATIENCE, ask, says).await;
     }
 }
 
 /// Probe and gauge both tell.
 async fn until_down(house: &House, serving: &Serving) {
     house.until_ready(503).await;
-    let by = Instant::now() + Duration::from_secs(20);
-    loop {
-        let metrics =
-            house.client.get(format!("http://{}/metrics", serving.admin)).bearer_auth(TOKEN).send().await.unwrap();
-        if metrics.text().await.unwrap().contains("headgate_store_up 0") {
-            return;
-        }
-        assert!(Instant::now() < by, "the gauge stays up");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let metrics = async || {
+        let url = format!("http://{}/metrics", serving.admin);
+        house.client.get(url).bearer_auth(TOKEN).send().await.unwrap().text().await.unwrap()
+    };
+    let down = |metrics: &String| metrics.contains("headgate_store_up 0");
+    told_when("the gauge is down", PATIENCE, metrics, down).await;
 }
 
 async fn stream_to_its_end(mut stream: reqwest::Response) -> String {

@@ -156,6 +156,7 @@ impl TestGateway {
 }
 
 /// One whole answer.
+#[derive(Debug)]
 pub struct Reply {
     pub status: u16,
     pub headers: reqwest::header::HeaderMap,
@@ -208,6 +209,31 @@ pub async fn until(what: &str, held: impl Fn() -> bool) {
     while !held() {
         assert!(tokio::time::Instant::now() < by, "not within 20 s: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// How long something may take that is only waited for.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Asks again and again, ever more seldom, until the answer is `right`, and gives it; for `patience` at most. For what is
+/// known to somebody else and has to be asked for; see [`until`] for what this process knows.
+pub async fn told_when<T: std::fmt::Debug>(
+    what: &str,
+    patience: Duration,
+    ask: impl AsyncFn() -> T,
+    right: impl Fn(&T) -> bool,
+) -> T {
+    let by = tokio::time::Instant::now() + patience;
+    let mut pause = Duration::from_millis(5);
+    loop {
+        let told = ask().await;
+        if right(&told) {
+            return told;
+        }
+        let left = by.saturating_duration_since(tokio::time::Instant::now());
+        assert!(!left.is_zero(), "not within {patience:?}: {what}; it is {told:?}");
+        tokio::time::sleep(pause.min(left)).await;
+        pause = (pause * 2).min(Duration::from_millis(200));
     }
 }
 

@@ -8,6 +8,7 @@ use headgate::targets::{BreakerRule, Permit, Targets};
 use tempfile::TempDir;
 
 use crate::support::redis::RedisServer;
+use crate::support::{PATIENCE, told_when};
 
 const RULE: BreakerRule = BreakerRule { errors: 3, open: Duration::from_secs(60) };
 /// Opens for no time: half open at once.
@@ -150,10 +151,7 @@ async fn a_replica_without_the_store_goes_by_its_own_view_and_tells_it_later() {
     assert!(permit(&one).is_err());
 
     let _redis = RedisServer::start_on(_folder.path(), port).expect("the port is still free");
-    let by = Instant::now() + Duration::from_secs(20);
-    while one.exchange().await.is_err() || other.exchange().await.is_err() {
-        assert!(Instant::now() < by, "the store is back");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let exchanged = async || one.exchange().await.is_ok() && other.exchange().await.is_ok();
+    told_when("the store is back", PATIENCE, exchanged, |both| *both).await;
     assert!(permit(&other).is_err(), "what happened meanwhile is known to all");
 }

@@ -1,7 +1,7 @@
 //! A budget under concurrency: never overspent, and never refused while there is room.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
@@ -10,7 +10,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::{CAP_TOKENS, INPUT_NANO, OUTPUT_NANO, ask, billed, call, hold_nano, input_bound, limited, usd};
-use crate::support::{Reply, TestGateway, config, mock};
+use crate::support::{Reply, TestGateway, config, mock, told_when};
 
 pub(super) const CALLS: usize = 200;
 const FIT: u64 = 99;
@@ -81,11 +81,8 @@ async fn decided(gw: &TestGateway) -> (Reply, u32) {
 
 /// Waits until nothing is held; then exactly `nano` must be settled.
 async fn settled(gw: &TestGateway, nano: u64) {
-    let by = Instant::now() + Duration::from_secs(60);
-    while gw.usage().await["open_holds"] != 0 {
-        assert!(Instant::now() < by, "holds stay open: {}", gw.usage().await);
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let minute = Duration::from_secs(60);
+    told_when("no hold is open", minute, async || gw.usage().await, |usage| usage["open_holds"] == 0).await;
     assert_eq!(gw.spent("global").await, (nano, 0), "settled and held");
 }
 

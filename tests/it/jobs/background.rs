@@ -4,11 +4,11 @@ use headgate::simulator::Step;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{events, is_over, kinds, polled, question, said, slow};
+use super::{SLOWEST, events, is_over, kinds, question, said, slow};
 use crate::support::redis::RedisServer;
 use crate::support::rest::counted;
 use crate::support::wire::Wire;
-use crate::support::{KEY, Reply, TestGateway, until};
+use crate::support::{KEY, Reply, TestGateway, told_when, until};
 
 const RESPONSES: &str = "/v1/responses";
 
@@ -35,7 +35,7 @@ async fn post(gw: &TestGateway, path: &str) -> Reply {
 }
 
 async fn over(gw: &TestGateway, id: &str) -> Value {
-    polled(|| async { get(gw, id).await.json() }, is_over).await
+    told_when("its end", SLOWEST, async || get(gw, id).await.json(), is_over).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -107,7 +107,7 @@ async fn cancelling_stops_upstream_bills_what_was_delivered_and_can_be_repeated(
     let queued = ask(&gw, &question("single")).await.json();
     let id = queued["id"].as_str().unwrap();
     let spoken = |now: &Value| now["status"] == "in_progress";
-    polled(|| async { get(&gw, id).await.json() }, spoken).await;
+    told_when("in progress", SLOWEST, async || get(&gw, id).await.json(), spoken).await;
     until("the model is asked", || gw.mock.model_counts("first").open_calls == 1).await;
 
     for _ in 0..2 {

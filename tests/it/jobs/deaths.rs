@@ -6,10 +6,10 @@ use headgate::simulator::Simulator;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{events, is_over, kinds, polled, question, said, slow};
+use super::{SLOWEST, events, is_over, kinds, question, said, slow};
 use crate::process::{Serving, run, text};
 use crate::support::redis::RedisServer;
-use crate::support::{KEY, config, mock, until};
+use crate::support::{KEY, config, mock, told_when, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_whose_process_is_killed_starts_again_and_is_charged_once_on_sqlite() {
@@ -33,8 +33,7 @@ async fn killed_in_the_middle(folder: &Path, store: &str) {
     let client = reqwest::Client::new();
     let id = queue(&client, &first).await;
     let (path, plain) = (format!("/v1/responses/{id}?stream=true"), format!("/v1/responses/{id}"));
-    let has_spoken = |stream: &Value| stream["events"].as_u64() > Some(8);
-    polled(|| async { json!({ "events": peek(&client, &first, &path).await }) }, has_spoken).await;
+    told_when("it speaks", SLOWEST, async || peek(&client, &first, &path).await, |events| *events > 8).await;
 
     // When its process is killed and another is started.
     first.kill();
@@ -42,7 +41,7 @@ async fn killed_in_the_middle(folder: &Path, store: &str) {
     let second = Serving::start(folder, &[]).await;
 
     // Then the job ends with a whole answer of the second start alone.
-    let done = polled(|| get(&client, &second, &plain), is_over).await;
+    let done = told_when("its end", SLOWEST, async || get(&client, &second, &plain).await, is_over).await;
     assert_eq!(done["status"], "completed", "{done}");
     assert_eq!(said(&done).split_whitespace().count(), 5);
     assert_eq!(mock.model_counts("first").calls, 2);
@@ -61,7 +60,8 @@ async fn killed_in_the_middle(folder: &Path, store: &str) {
     // And the caller is charged for the second start; the first one's hold expires as the operator's loss.
     let receipt = get(&client, &second, &format!("/v1/requests/{}", id.replacen("resp_", "run_", 1))).await;
     let price = receipt["price_nano"].as_u64().unwrap();
-    let settled = polled(|| async { usage(folder) }, |usage| row(usage, "user").1 == 0).await;
+    let settled =
+        told_when("nothing is held", SLOWEST, async || usage(folder), |usage| row(usage, "user").1 == 0).await;
     assert_eq!(row(&settled, "user").0, price);
     assert!(price > 0);
 }
@@ -82,7 +82,7 @@ async fn a_job_that_takes_its_process_with_it_too_often_is_given_up() {
         serving = Some(Serving::start(folder.path(), &[]).await);
     }
     let (serving, plain) = (serving.expect("one serves"), format!("/v1/responses/{id}"));
-    let done = polled(|| get(&client, &serving, &plain), is_over).await;
+    let done = told_when("its end", SLOWEST, async || get(&client, &serving, &plain).await, is_over).await;
     assert_eq!((&done["status"], &done["error"]["code"]), (&json!("failed"), &json!("worker_died")));
     assert!(done["error"]["message"].as_str().unwrap().contains("worker died 2 times"), "{done}");
     assert_eq!(mock.model_counts("first").calls, 2);
@@ -102,7 +102,7 @@ async fn a_process_that_is_told_to_end_gives_its_jobs_back_unharmed() {
     let (_, errors, code) = tokio::task::spawn_blocking(|| first.stop()).await.unwrap();
     assert_eq!(code, Some(0), "{errors}");
     let (second, plain) = (Serving::start(folder.path(), &[]).await, format!("/v1/responses/{id}"));
-    let done = polled(|| get(&client, &second, &plain), is_over).await;
+    let done = told_when("its end", SLOWEST, async || get(&client, &second, &plain).await, is_over).await;
     assert_eq!((&done["status"], said(&done).split_whitespace().count()), (&json!("completed"), 5));
 }
 

@@ -1,23 +1,14 @@
 //! Keys and issuers change while calls go on.
 
-use std::time::Instant;
-
 use serde_json::{Value, json};
 
 use super::signer::Signer;
 use super::{chat, claims, gateway};
-use crate::support::TestGateway;
+use crate::support::{PATIENCE, TestGateway, told_when};
 
 async fn answered_when(gw: &TestGateway, token: &str, status: u16) {
-    let by = Instant::now() + std::time::Duration::from_secs(20);
-    loop {
-        let answered = chat(gw, token).await.status;
-        if answered == status {
-            return;
-        }
-        assert!(Instant::now() < by, "still {answered}, not {status}");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    let answered = async || chat(gw, token).await.status;
+    told_when(&format!("a {status}"), PATIENCE, answered, |answered| *answered == status).await;
 }
 
 #[tokio::test]

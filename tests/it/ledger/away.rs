@@ -8,6 +8,7 @@ use headgate::store::{StoreError, StoreSpec};
 use rusqlite::Connection;
 
 use super::rig::{Rig, ann, held, limit, on_both_stores, refused, reserve, usd, usd_per_day};
+use crate::support::{PATIENCE, told_when};
 
 on_both_stores!(
     one_limit_that_denies_is_enough_to_refuse,
@@ -77,13 +78,8 @@ async fn no_room(ledger: &Ledger, amount: u64, limits: &[Limit]) {
 
 /// A call that was refused may be on its way still; its id is over then.
 async fn heals(rig: &Rig) -> Checked {
-    for _ in 0..500 {
-        if let Ok(checked) = rig.ledger.check().await {
-            return checked;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    panic!("the store stays away");
+    let checked = told_when("the store is back", PATIENCE, async || rig.ledger.check().await, Result::is_ok).await;
+    checked.expect("just seen")
 }
 
 async fn one_limit_that_denies_is_enough_to_refuse(rig: Rig) {

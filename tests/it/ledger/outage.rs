@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
 use super::rig::{RedisServer, Rig, ann, refused, reserve, usd_per_day};
+use crate::support::{PATIENCE, told_when};
 
 /// The stated 250 ms, and what a busy machine may add to any measurement.
 const ANSWER_WITHIN: Duration = Duration::from_millis(250 + 250);
@@ -41,11 +42,8 @@ async fn every_verb_is_unavailable(ledger: &Ledger, run: RunId) {
 
 /// Waits until the store answers again; it must by itself.
 async fn heals(store: &Store, ledger: &Ledger) {
-    let patience = Instant::now() + Duration::from_secs(20);
-    while ledger.check().await.is_err() {
-        assert!(Instant::now() < patience, "the store stays down");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let checked = told_when("the store is back", PATIENCE, async || ledger.check().await, Result::is_ok).await;
+    checked.expect("just seen");
     assert!(store.is_up());
 }
 

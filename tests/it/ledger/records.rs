@@ -11,6 +11,7 @@ use headgate::store::Store;
 use rusqlite::Connection;
 
 use super::rig::{Rig, on_both_stores};
+use crate::support::told_when;
 
 on_both_stores!(
     a_record_is_read_back_by_its_own_key_and_by_no_other,
@@ -61,14 +62,8 @@ fn record(key: &str) -> RunRecord {
 
 /// On Redis a record is on its way for a moment.
 async fn appears(runs: &Runs, run: RunId, key: &str) -> RunRecord {
-    let patience = Instant::now() + Duration::from_secs(10);
-    loop {
-        if let Some(found) = runs.get(run, key).await.expect("reads") {
-            return found;
-        }
-        assert!(Instant::now() < patience, "{run} did not appear");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let find = async || runs.get(run, key).await.expect("reads");
+    told_when(&format!("{run} is there"), Duration::from_secs(10), find, Option::is_some).await.expect("just seen")
 }
 
 async fn a_record_is_read_back_by_its_own_key_and_by_no_other(rig: Rig) {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{saying, with_script};
-use crate::support::{Reply, TestGateway, until};
+use crate::support::{PATIENCE, Reply, TestGateway, told_when, until};
 
 /// What a script does where it should decide.
 type Hostile = [(&'static str, &'static str)];
@@ -152,15 +152,8 @@ async fn a_script_that_throws_refuses_its_own_call_and_no_other() {
 /// Waits until the operator's counter of failures says `expected`; it is brought up to date now and then.
 async fn counted(gw: &TestGateway, hook: &str, expected: u64) {
     let line = format!("headgate_policy_failures_total{{hook=\"{hook}\"}} {expected}");
-    let by = Instant::now() + Duration::from_secs(20);
-    loop {
-        let metrics = gw.metrics().await;
-        if metrics.lines().any(|shown| shown == line) {
-            return;
-        }
-        assert!(Instant::now() < by, "not `{line}`:\n{metrics}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let shows = |metrics: &String| metrics.lines().any(|shown| shown == line);
+    told_when(&line, PATIENCE, async || gw.metrics().await, shows).await;
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use crate::process::{run, text};
 use crate::support::redis::RedisServer;
-use crate::support::{KEY, Reply, TestGateway, config, mock, streamed, until};
+use crate::support::{KEY, PATIENCE, Reply, TestGateway, config, mock, streamed, told_when, until};
 
 async fn gateway(redis: &RedisServer, limits: Value) -> TestGateway {
     let mock = mock().await;
@@ -43,11 +43,7 @@ async fn a_call_whose_limits_allow_it_goes_on_without_the_store_and_is_told_of_b
     let lines = [gw.finished(1).await, gw.finished(2).await, gw.finished(3).await];
     assert_eq!(lines.each_ref().map(|line| line["store_away"] == true), [false, true, true]);
     let cost: u64 = lines.iter().filter_map(|line| line["cost_nano"].as_u64()).sum();
-    let by = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
-    while gw.spent("user").await != (cost, 0) {
-        assert!(tokio::time::Instant::now() < by, "not booked: {}", gw.usage().await);
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    told_when("booked", PATIENCE, async || gw.spent("user").await, |spent| *spent == (cost, 0)).await;
     assert!(gw.metrics().await.contains("headgate_store_away_runs_total 2"));
     let id = lines[2]["run"].as_str().unwrap();
     let receipt = gw.client.get(gw.url(&format!("/v1/requests/{id}"))).bearer_auth(KEY).send().await.unwrap();

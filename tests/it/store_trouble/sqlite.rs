@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use headgate::simulator::Step;
 use rusqlite::Connection;
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::{ENV, House, at_rest, stream_to_its_end, until_down, write_config};
 use crate::process::{Serving, run, text};
-use crate::support::{mock, streamed, until};
+use crate::support::{PATIENCE, mock, streamed, told_when, until};
 
 /// While the trouble lasts new calls are refused and reach nobody, and what is open goes on; then the gateway serves
 /// again by itself, and its books are right. `reads` tells whether usage can be read meanwhile.
@@ -41,11 +41,7 @@ async fn refuses_while_it_lasts<T>(
     assert_eq!(usage.status.success(), reads, "{}", text(&usage.stderr));
 
     end(&serving, trouble);
-    let by = Instant::now() + Duration::from_secs(20);
-    while house.ask("after").await.0 != 200 {
-        assert!(Instant::now() < by, "still refused");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    told_when("served again", PATIENCE, async || house.ask("after").await.0, |status| *status == 200).await;
     house.until_ready(200).await;
     let settled = at_rest(folder.path()).await;
     let (stdout, stderr, _) = serving.stop();
